@@ -1,0 +1,36 @@
+//! ringrelay: a WebSocket relay for one Linux host.
+//!
+//! The modules along the path of a byte, from the socket in to the socket out:
+//!
+//! - [`server`] starts everything and ends it on a signal;
+//! - [`front`] accepts connections and speaks HTTP ([`http`], [`route`], [`rest`]);
+//! - [`handoff`] carries requests and upgraded sockets from a front to the shard that owns the channel ([`registry`]);
+//! - [`shard`] is the thread that drives one io_uring ([`ring`]) and, with it, one [`relay`];
+//! - [`relay`] decides, without sockets or clocks: it holds the connections ([`session`], [`ws`], [`outbox`]) and the
+//!   channels ([`channel`]) whose logs they read ([`chunk`]).
+//!
+//! [`bench`] is the load generator behind `ringrelay bench`; it shares nothing with the relay.
+
+pub mod config;
+
+pub mod server;
+
+pub mod front;
+pub mod http;
+pub mod rest;
+pub mod route;
+
+pub mod handoff;
+pub mod registry;
+
+pub mod ring;
+pub mod shard;
+
+pub mod channel;
+pub mod chunk;
+pub mod outbox;
+pub mod relay;
+pub mod session;
+pub mod ws;
+
+pub mod bench;
