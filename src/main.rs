@@ -28,6 +28,6 @@ enum Command {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(_config) => ExitCode::SUCCESS,
-        Command::Bench(_config) => ExitCode::SUCCESS,
+        Command::Bench(config) => ringrelay::bench::run(&config),
     }
 }
