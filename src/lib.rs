@@ -13,7 +13,7 @@
 
 pub mod config;
 
-//pub mod server;
+pub mod server;
 
 pub mod front;
 pub mod http;

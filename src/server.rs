@@ -72,7 +72,8 @@ fn start_shard(index: usize, limits: Limits, core: Option<usize>) -> io::Result<
                 shard.run();
             }
             Err(error) => {
-                let _ = started.send(Err(io::Error::new(error.kind(), format!("no io_uring for shard {index}: {error}"))));
+                let _ =
+                    started.send(Err(io::Error::new(error.kind(), format!("no io_uring for shard {index}: {error}"))));
             }
         }
     })?;
