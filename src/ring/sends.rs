@@ -12,7 +12,9 @@ use crate::chunk::{PIECES_MAX, Pieces};
 #[derive(Default)]
 pub(super) struct Sends {
     by_slot: Vec<Option<Box<Send>>>,
-    /// Used up operations, for the next ones; at most `SPARE_MAX`.
+    /// Used up operations, for the next ones; at most `SPARE_MAX`. Boxed as they are, because a box is what moves
+    /// between the two lists.
+    #[expect(clippy::vec_box)]
     spare: Vec<Box<Send>>,
 }
 

@@ -54,7 +54,7 @@ impl Shard {
     pub fn run(mut self) {
         self.ring.watch(self.mailbox.eventfd());
         let mut completions = Vec::with_capacity(ROUND_MAX);
-        while !(self.ending && !self.relay.has_clients()) {
+        while !self.ending || self.relay.has_clients() {
             self.sleep();
             let now = self.now();
             let mut received = 0;
