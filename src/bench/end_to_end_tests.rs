@@ -83,7 +83,7 @@ impl Server {
     fn message(&self, mut message: Message) {
         let mut room = self.room.lock().unwrap();
         room.count += 1;
-        let is_hundredth = room.count % 100 == 0;
+        let is_hundredth = room.count.is_multiple_of(100);
         match self.fault {
             Fault::Drop if is_hundredth => return,
             Fault::Swap if is_hundredth => return room.held_back = Some(message),
