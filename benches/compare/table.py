@@ -7,7 +7,7 @@ from peers import OURS
 
 
 def of_case(case, results, floor_ns):
-    """The section of one case. `results`: name → list of reports of `ringrelay bench`; `floor_ns`: (n, bytes) → ns."""
+    """The section of one case. `results`: name → list of reports of `ringrelay bench`; `floor_ns`: of a send, if known."""
     rows = {name: _figures(reports) for name, reports in results.items() if reports}
     build = {"rate": _rates, "latency": _latencies, "idle": _idle, "shards": _shards}[case.kind]
     lines = [f"### {case.title}", "", *build(case, rows, floor_ns), ""]
@@ -51,8 +51,7 @@ def _spread(values):
 
 def _rates(case, rows, floor_ns):
     head = ["server", "M/s wall", "M/s per CPU s", "± %", f"{OURS} is", "wall", "server busy", "generator busy", "p50 µs"]
-    ns = floor_ns.get(case.floor)
-    if ns:
+    if floor_ns:
         head.append("of the floor")
     ours = rows.get(OURS)
     table = []
@@ -62,12 +61,12 @@ def _rates(case, rows, floor_ns):
             _ratio(ours, row, "per CPU second"), _ratio(ours, row, "wall"),
             _percent(row["server busy"]), _percent(row["generator busy"]), _number(row["p50"], 0),
         ]  # fmt: skip
-        if ns:
-            cells.append(_number(row["per CPU second"] * ns / 1e9, 2))
+        if floor_ns:
+            cells.append(_number(row["per CPU second"] * floor_ns / 1e9, 2))
         table.append(cells)
     lines = _table(head, table)
-    if ns:
-        lines += ["", f"Floor: {ns:.0f} ns of CPU per send, {1e3 / ns:.3f} M/s per CPU second."]
+    if floor_ns:
+        lines += ["", f"Floor: {floor_ns:.0f} ns of CPU per send, {1e3 / floor_ns:.3f} M/s per CPU second."]
     return lines
 
 
@@ -124,9 +123,8 @@ def _verdicts(case, rows, floor_ns):
         best = max(there, key=lambda name: rows[name][wanted.by])
         ratio = ours[wanted.by] / rows[best][wanted.by]
         yield f"{ratio:.2f}× {best} ({wanted.by}), at least {wanted.ratio}× wanted: {_met(ratio >= wanted.ratio)}"
-    ns = floor_ns.get(case.floor)
-    if ns and case.wanted_of_floor:
-        part = ours["per CPU second"] * ns / 1e9
+    if floor_ns and case.wanted_of_floor:
+        part = ours["per CPU second"] * floor_ns / 1e9
         yield f"{part:.2f} of the floor, at least {case.wanted_of_floor} wanted: {_met(part >= case.wanted_of_floor)}"
 
 
