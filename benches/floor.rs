@@ -293,15 +293,11 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn print_machine() {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     let cpuinfo = read("/proc/cpuinfo");
-    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown");
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name\t: ")).unwrap_or("unknown processor");
     let commit = std::process::Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
-    let commit = commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
-    println!("{}; Linux {}; {}", model.trim_matches([' ', '\t', ':']), read("/proc/sys/kernel/osrelease").trim(), {
-        if commit.is_empty() { "no commit".to_owned() } else { format!("commit {commit}") }
-    });
-    println!("congestion control {}; {}", read("/proc/sys/net/ipv4/tcp_congestion_control").trim(), {
-        std::env::args().skip(1).collect::<Vec<_>>().join(" ")
-    });
+    let commit = commit.map_or(String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    let control = read("/proc/sys/net/ipv4/tcp_congestion_control");
+    println!("{model}; Linux {}; {control}; commit {commit}", read("/proc/sys/kernel/osrelease"));
 }
