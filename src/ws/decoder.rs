@@ -100,7 +100,10 @@ impl Decoder {
                     self.handed_out = true;
                     return Ok(Some(Event::Message(kind, &self.message)));
                 }
-                Opcode::Close => return Ok(Some(Event::Close(CloseCode::answer_to(&self.control)))),
+                Opcode::Close => {
+                    self.handed_out = true;
+                    return Ok(Some(Event::Close(CloseCode::answer_to(&self.control))));
+                }
                 Opcode::Ping => {
                     self.handed_out = true;
                     return Ok(Some(Event::Ping(&self.control)));
