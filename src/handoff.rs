@@ -15,6 +15,8 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::channel::{ChannelId, ChannelSpec, ChannelView};
 
+pub use crate::channel::{AdmitError, CreateError, Place};
+
 /// Where an answer goes; dropped unanswered when the shard is gone, and without effect when the front is.
 pub type Reply<T> = oneshot::Sender<T>;
 
@@ -49,33 +51,6 @@ pub struct Join {
     pub response: Vec<u8>,
     /// What the client sent behind its request, already read by the front.
     pub received: Vec<u8>,
-}
-
-/// Why a channel was not created.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum CreateError {
-    /// The id is in use.
-    IdTaken,
-    /// The relay is closing.
-    ShuttingDown,
-}
-
-/// Why a client was not admitted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AdmitError {
-    NoSuchChannel,
-    WrongToken,
-    /// The channel's client limit is reached.
-    Full,
-    /// The relay is closing.
-    ShuttingDown,
-}
-
-/// A channel's slot on its shard and the slot's generation: a place in a channel that was deleted meanwhile fits no other.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Place {
-    pub slot: u32,
-    pub generation: u32,
 }
 
 /// A place reserved in a channel: it counts against the client limit until it is taken by a [`Join`] or dropped.

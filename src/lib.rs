@@ -31,6 +31,7 @@ pub mod chunk;
 pub mod outbox;
 pub mod relay;
 pub mod session;
+pub mod time;
 pub mod ws;
 
 pub mod bench;

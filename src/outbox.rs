@@ -1,1 +1,58 @@
+//! What waits to be sent to one connection alone: answers, control frames, messages that are not broadcast.
 
+use crate::chunk::{Chain, Cursor, Pieces};
+
+/// A connection's own byte queue. Empty, it holds no memory.
+#[derive(Debug)]
+pub struct Outbox {
+    chain: Chain,
+    /// `sent.offset() <= chain.head()`; what lies between is still to be sent.
+    sent: Cursor,
+}
+
+impl Outbox {
+    pub fn new() -> Outbox {
+        let chain = Chain::new(CHUNK_SIZE_MIN);
+        let sent = chain.end();
+        Outbox { chain, sent }
+    }
+
+    /// Appends a frame, or any other unit that is sent whole.
+    pub fn push(&mut self, parts: [&[u8]; 2]) {
+        let chunk = self.chain.append(parts);
+        if self.sent.is_detached() {
+            self.sent.attach(chunk);
+        }
+    }
+
+    /// Bytes to be sent.
+    pub fn len(&self) -> u64 {
+        self.chain.head() - self.sent.offset()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds what is to be sent to `pieces`, at most `len_max` bytes; returns how many.
+    pub fn gather(&self, len_max: usize, pieces: &mut Pieces) -> usize {
+        self.sent.gather(self.chain.head(), len_max, pieces)
+    }
+
+    /// Says that the first `len` bytes have been sent.
+    pub fn advance(&mut self, len: usize) {
+        self.sent.advance(len, self.chain.head());
+        if self.is_empty() {
+            self.chain.cool();
+        }
+    }
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Outbox::new()
+    }
+}
+
+/// First chunk: a pong and a close frame fit, and so does a small message.
+const CHUNK_SIZE_MIN: usize = 512;

@@ -1,1 +1,256 @@
+//! One WebSocket connection: what it has received in part, what it is to be sent, and how it ends.
 
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use crate::channel::Position;
+use crate::chunk::{Cursor, Pieces};
+use crate::outbox::Outbox;
+use crate::time::Time;
+use crate::ws::{CloseCode, Decoder, MessageKind, Opcode, frame_len, server_header};
+
+/// The state of a connection, from its upgrade until its socket is closed.
+#[derive(Debug)]
+pub struct Session {
+    /// Slot of its channel, and where it stands among the members; `None` = it is in no channel (any more).
+    pub place: Option<(u32, Position)>,
+    pub decoder: Decoder,
+    pub outbox: Outbox,
+    pub phase: Phase,
+    /// When a connection that is ending is cut; `None` = it is open.
+    pub deadline: Option<Time>,
+    /// Whether the client has closed its sending side.
+    pub hung_up: bool,
+    /// Set while the session stands in the relay's list of those that have something to send.
+    pub queued: bool,
+    /// How far it has been sent the channel's log.
+    cursor: Cursor,
+    /// The log's head when it joined: the history before it is no lag.
+    joined_at: u64,
+    /// Where in the log it stops.
+    log_end: LogEnd,
+    /// Whether the cursor stands between two records, so that something else may be sent there.
+    aligned: bool,
+    /// Parts of the log that it is not to get, its own messages, ascending and apart; all at or behind the cursor.
+    own: VecDeque<Range<u64>>,
+    /// The send in flight.
+    sending: Option<Sending>,
+    /// The close frame to send once all before it has been; `None` = the session is open, or it has been sent.
+    farewell: Option<CloseCode>,
+}
+
+/// How far a connection is on its way from open to closed (RFC 6455, section 7).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// Messages go both ways.
+    Open,
+    /// The relay closes: a close frame is on its way, and the client's answer is awaited.
+    Closing,
+    /// Nothing more is expected from the client: once all is sent, the sending side is shut.
+    Ending,
+    /// The sending side is shut; what the client still sends is thrown away until it closes too. Closing the socket
+    /// earlier would reset the connection, and the close frame might be lost with it.
+    Shut,
+    /// The driver was told to close the socket.
+    Cut,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum LogEnd {
+    /// At the head, wherever it is.
+    Head,
+    /// At this offset, between two records.
+    At(u64),
+    /// At the next place between two records: the client has no right, or no use, for the rest.
+    NextRecord,
+}
+
+/// What a send carries, in order.
+#[derive(Clone, Copy, Debug)]
+struct Sending {
+    /// Bytes that complete a record of which a part was sent.
+    record_rest: usize,
+    outbox: usize,
+    log: usize,
+    /// Whether the log's part ends between two records.
+    aligned: bool,
+}
+
+impl Session {
+    /// A session at `cursor` of its channel's log, whose head is `joined_at`, with the answer to its upgrade to be sent
+    /// first.
+    pub fn new(message_len_max: u64, response: &[u8], cursor: Cursor, joined_at: u64) -> Session {
+        let mut outbox = Outbox::new();
+        outbox.push([response, &[]]);
+        Session {
+            place: None,
+            decoder: Decoder::new(message_len_max),
+            outbox,
+            phase: Phase::Open,
+            deadline: None,
+            hung_up: false,
+            queued: false,
+            cursor,
+            joined_at,
+            log_end: LogEnd::Head,
+            aligned: true,
+            own: VecDeque::new(),
+            sending: None,
+            farewell: None,
+        }
+    }
+
+    pub fn cursor_mut(&mut self) -> &mut Cursor {
+        &mut self.cursor
+    }
+
+    pub fn is_sending(&self) -> bool {
+        self.sending.is_some()
+    }
+
+    /// Leaves `range`, a record just appended to the log, out of what this client is sent.
+    pub fn leave_out(&mut self, range: Range<u64>) {
+        match self.own.back_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => self.own.push_back(range),
+        }
+    }
+
+    /// How far the client is behind `head`, an offset of the log, in bytes: what of the log and the outbox is not sent.
+    /// What it is not to get does not count but for the note of it.
+    pub fn lag(&self, head: u64) -> u64 {
+        let left_out: u64 = self.own.iter().map(|range| range.end.min(head).saturating_sub(range.start)).sum();
+        let notes = (self.own.len() * size_of::<Range<u64>>()) as u64;
+        head.saturating_sub(self.cursor.offset().max(self.joined_at)).saturating_sub(left_out)
+            + notes
+            + self.outbox.len()
+    }
+
+    /// Begins to close: nothing that comes from now on is delivered. `head` is the end of the log.
+    ///
+    /// What the client was still to get is sent before the close frame, unless it is the reason for closing.
+    pub fn close(&mut self, code: CloseCode, head: u64) {
+        debug_assert!(self.phase == Phase::Open);
+        self.farewell = Some(code);
+        (self.phase, self.log_end) = match code {
+            CloseCode::GoingAway | CloseCode::ChannelDeleted | CloseCode::ChannelExpired => {
+                (Phase::Closing, LogEnd::At(head))
+            }
+            CloseCode::SlowConsumer => (Phase::Closing, LogEnd::NextRecord),
+            CloseCode::Empty
+            | CloseCode::Echo(_)
+            | CloseCode::ProtocolError(_)
+            | CloseCode::InvalidText
+            | CloseCode::TooLarge => (Phase::Ending, LogEnd::NextRecord),
+        };
+    }
+
+    /// Begins to end without a close frame: the client has gone, or at least will not answer.
+    pub fn abandon(&mut self) {
+        debug_assert!(self.phase == Phase::Open);
+        (self.phase, self.log_end) = (Phase::Ending, LogEnd::NextRecord);
+    }
+
+    /// What to send next, as far as there is something and no send is in flight. `head` is the end of the log.
+    pub fn next_send(&mut self, head: u64) -> Option<Pieces> {
+        if self.sending.is_some() {
+            return None;
+        }
+        let end = self.log_end(head);
+        self.skip_own(end);
+        if self.outbox.is_empty() && self.cursor.offset() == end {
+            let code = self.farewell.take()?;
+            push_frame(&mut self.outbox, Opcode::Close, code.payload(&mut [0; 125]));
+        }
+        let mut pieces = Pieces::new();
+        let mut sending = Sending { record_rest: 0, outbox: 0, log: 0, aligned: self.aligned };
+        if !self.aligned && !self.outbox.is_empty() {
+            let record_end = self.cursor.record_end(frame_len);
+            sending.record_rest = self.cursor.gather(record_end, SEND_LEN_MAX, &mut pieces);
+            sending.aligned = self.cursor.offset() + sending.record_rest as u64 == record_end;
+        }
+        if sending.aligned || sending.record_rest == 0 {
+            sending.outbox = self.outbox.gather(SEND_LEN_MAX - sending.record_rest, &mut pieces);
+        }
+        if sending.record_rest == 0 && sending.outbox as u64 == self.outbox.len() && !pieces.is_full() {
+            let until = self.own.front().map_or(end, |own| own.start.min(end));
+            sending.log = self.cursor.gather(until, SEND_LEN_MAX - sending.outbox, &mut pieces);
+            if sending.log > 0 {
+                sending.aligned = self.cursor.offset() + sending.log as u64 == until;
+            }
+        }
+        debug_assert!(!pieces.is_empty());
+        self.sending = Some(sending);
+        Some(pieces)
+    }
+
+    /// Says that the send in flight has ended after `len` bytes; `head` is the end of the log.
+    pub fn sent(&mut self, len: usize, head: u64) {
+        let Some(sending) = self.sending.take() else { return };
+        let record_rest = len.min(sending.record_rest);
+        let outbox = (len - record_rest).min(sending.outbox);
+        let log = len - record_rest - outbox;
+        debug_assert!(log <= sending.log);
+        self.outbox.advance(outbox);
+        let of_log = record_rest + log;
+        if of_log > 0 {
+            let end = self.log_end_or(head);
+            self.cursor.advance(of_log, end);
+            self.aligned = sending.aligned && of_log == sending.record_rest + sending.log;
+        }
+        self.skip_own(head);
+    }
+
+    /// Whether there is something to send, or being sent.
+    pub fn has_work(&mut self, head: u64) -> bool {
+        self.sending.is_some()
+            || !self.outbox.is_empty()
+            || self.farewell.is_some()
+            || self.cursor.offset() < self.log_end(head)
+    }
+
+    /// Where this session stops to read the log; settles it, if it was to be the next place between records.
+    fn log_end(&mut self, head: u64) -> u64 {
+        if let LogEnd::NextRecord = self.log_end {
+            let end = if self.aligned { self.cursor.offset() } else { self.cursor.record_end(frame_len) };
+            if self.sending.is_some() {
+                return end;
+            }
+            self.log_end = LogEnd::At(end);
+        }
+        self.log_end_or(head)
+    }
+
+    fn log_end_or(&self, head: u64) -> u64 {
+        match self.log_end {
+            LogEnd::At(end) => end,
+            LogEnd::Head | LogEnd::NextRecord => head,
+        }
+    }
+
+    /// Moves the cursor over what the client is not to get.
+    fn skip_own(&mut self, head: u64) {
+        while let Some(own) = self.own.front().filter(|own| own.start == self.cursor.offset() && own.end <= head) {
+            let len = usize::try_from(own.end - own.start).expect("a log fits in memory");
+            self.cursor.advance(len, head);
+            self.own.pop_front();
+        }
+    }
+}
+
+/// Queues a frame in `outbox`.
+pub fn push_frame(outbox: &mut Outbox, opcode: Opcode, payload: &[u8]) {
+    outbox.push([&server_header(opcode, payload.len()), payload]);
+}
+
+/// The opcode of an unfragmented message.
+pub fn opcode_of(kind: MessageKind) -> Opcode {
+    match kind {
+        MessageKind::Text => Opcode::Text,
+        MessageKind::Binary => Opcode::Binary,
+    }
+}
+
+/// Most bytes of one send. Larger ones would carry more per system call, but a socket takes no more at once, and what
+/// it does not take waits with the memory pinned.
+pub const SEND_LEN_MAX: usize = 256 * 1024;

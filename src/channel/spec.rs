@@ -117,3 +117,30 @@ pub struct ChannelView {
     /// Connected clients.
     pub clients: u64,
 }
+
+/// Why a channel was not created.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CreateError {
+    /// The id is in use.
+    IdTaken,
+    /// The relay is closing.
+    ShuttingDown,
+}
+
+/// Why a client was not admitted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AdmitError {
+    NoSuchChannel,
+    WrongToken,
+    /// The channel's client limit is reached.
+    Full,
+    /// The relay is closing.
+    ShuttingDown,
+}
+
+/// A channel's slot on its shard and the slot's generation: a place in a channel that was deleted meanwhile fits no other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    pub slot: u32,
+    pub generation: u32,
+}

@@ -1,1 +1,510 @@
+//! The relay of one shard: its channels and its connections, and everything that decides.
+//!
+//! It knows no socket, clock or thread. The driver tells it what happened ([`Relay::handle`]) and then asks what to do
+//! ([`Relay::drain`]): what one tick brought is handled first and sent afterwards, so that a send carries all of it.
 
+mod rooms;
+mod timers;
+
+use std::time::Duration;
+
+use slab::Slab;
+
+use crate::channel::{AdmitError, Channel, ChannelId, ChannelSpec, ChannelView};
+use crate::channel::{ClientId, CreateError, Pattern, Place};
+use crate::chunk::{Cursor, Pieces};
+use crate::session::{Phase, Session, opcode_of, push_frame};
+use crate::time::Time;
+use crate::ws::{CloseCode, Event, Opcode, server_header};
+
+use rooms::Rooms;
+use timers::{Timer, Timers};
+
+/// The bounds that hold for every connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Largest message, in bytes.
+    pub message_len_max: u64,
+    /// How far a connection may fall behind, in bytes. One message of the largest size always fits.
+    pub lag_max: u64,
+}
+
+/// What happened to a connection.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Bytes came. They are unmasked in place.
+    Received(&'a mut [u8]),
+    /// The client has closed its sending side, or the connection broke.
+    Hangup,
+    /// The send in flight has ended after this many bytes.
+    Sent(usize),
+    /// The send in flight failed: the connection is broken.
+    SendFailed,
+    /// The socket was closed after [`Output::Cut`]; the slot is free.
+    Closed,
+}
+
+/// What the driver is to do.
+#[derive(Debug)]
+pub enum Output {
+    /// Send these bytes, and say when that has ended. There is one send in flight per connection at the most.
+    Send(ClientId, Pieces),
+    /// End the send in flight early; [`Input::Sent`] tells how far it came.
+    CancelSend(ClientId),
+    /// Shut the sending side of the connection.
+    ShutWrite(ClientId),
+    /// Close the socket, once nothing is in flight on it.
+    Cut(ClientId),
+}
+
+/// All channels of one shard and the connections to them.
+#[derive(Debug)]
+pub struct Relay {
+    shard: u16,
+    limits: Limits,
+    rooms: Rooms,
+    sessions: Slab<Session>,
+    timers: Timers,
+    /// Slots of rooms whose log has grown since the last drain; each once.
+    grown: Vec<u32>,
+    /// Slots of sessions that may have something to send; each once (`Session::queued`).
+    queued: Vec<u32>,
+    /// Outputs that are not sends, in order.
+    outputs: Vec<Output>,
+    /// Set once the relay closes: nobody is admitted any more.
+    shutting_down: bool,
+}
+
+impl Relay {
+    pub fn new(shard: u16, limits: Limits) -> Relay {
+        Relay {
+            shard,
+            limits,
+            rooms: Rooms::default(),
+            sessions: Slab::new(),
+            timers: Timers::default(),
+            grown: Vec::new(),
+            queued: Vec::new(),
+            outputs: Vec::new(),
+            shutting_down: false,
+        }
+    }
+
+    /// Creates a channel.
+    ///
+    /// # Errors
+    /// The id is taken, or the relay is closing.
+    pub fn create(&mut self, now: Time, spec: ChannelSpec) -> Result<ChannelView, CreateError> {
+        if self.shutting_down {
+            return Err(CreateError::ShuttingDown);
+        }
+        let slot = self.rooms.insert(Channel::new(spec, now)).ok_or(CreateError::IdTaken)?;
+        self.watch_expiry(slot);
+        Ok(self.rooms[slot].channel.view(now))
+    }
+
+    /// Shows a channel; `None` = there is none of that id.
+    pub fn read(&self, now: Time, id: &ChannelId) -> Option<ChannelView> {
+        self.rooms.find(id).map(|slot| self.rooms[slot].channel.view(now))
+    }
+
+    /// Shows all channels, in no particular order.
+    pub fn list(&self, now: Time) -> Vec<ChannelView> {
+        self.rooms.iter().map(|room| room.channel.view(now)).collect()
+    }
+
+    /// Deletes a channel and closes its clients with 4404; `false` = there was none.
+    pub fn delete(&mut self, now: Time, id: &ChannelId) -> bool {
+        let slot = self.rooms.find(id);
+        if let Some(slot) = slot {
+            self.remove(now, slot, CloseCode::ChannelDeleted);
+        }
+        slot.is_some()
+    }
+
+    /// Reserves a place in a channel for the bearer of `token`.
+    ///
+    /// # Errors
+    /// There is no such channel, the token is wrong, the channel is full, or the relay is closing.
+    pub fn admit(&mut self, id: &ChannelId, token: &str) -> Result<Place, AdmitError> {
+        if self.shutting_down {
+            return Err(AdmitError::ShuttingDown);
+        }
+        let slot = self.rooms.find(id).ok_or(AdmitError::NoSuchChannel)?;
+        let room = &mut self.rooms[slot];
+        room.channel.admit(token)?;
+        Ok(Place { slot, generation: room.generation })
+    }
+
+    /// Gives a reserved place back.
+    pub fn leave(&mut self, place: Place) {
+        if let Some(room) = self.rooms.at(place) {
+            room.channel.release();
+        }
+    }
+
+    /// Takes a connection in, with `response` to be sent first. Its channel may be gone since it was admitted; then it
+    /// is told so by a close frame.
+    pub fn join(&mut self, now: Time, place: Place, response: &[u8]) -> ClientId {
+        let entry = self.sessions.vacant_entry();
+        let client = ClientId { shard: self.shard, slot: entry.key() as u32 };
+        match self.rooms.at(place) {
+            Some(room) if !self.shutting_down => {
+                let (cursor, head) = (room.channel.log.join(), room.channel.log.head());
+                room.channel.release();
+                let mut session = Session::new(self.limits.message_len_max, response, cursor, head);
+                session.place = Some((place.slot, room.channel.members.join(client)));
+                entry.insert(session);
+            }
+            gone => {
+                let code = if gone.is_some() { CloseCode::GoingAway } else { CloseCode::ChannelDeleted };
+                if let Some(room) = gone {
+                    room.channel.release();
+                }
+                entry.insert(Session::new(self.limits.message_len_max, response, Cursor::at_end(0), 0));
+                self.close(now, client.slot, code);
+            }
+        }
+        self.queue(client.slot);
+        client
+    }
+
+    /// Takes in what happened to a connection.
+    pub fn handle(&mut self, now: Time, client: ClientId, input: Input<'_>) {
+        debug_assert_eq!(client.shard, self.shard);
+        let slot = client.slot;
+        match input {
+            Input::Received(bytes) => self.receive(now, slot, bytes),
+            Input::Hangup => self.hang_up(now, slot),
+            Input::Sent(len) => {
+                let head = self.head_of(slot);
+                self.sessions[slot as usize].sent(len, head);
+                self.queue(slot);
+            }
+            Input::SendFailed => {
+                let head = self.head_of(slot);
+                self.sessions[slot as usize].sent(0, head);
+                self.cut(slot);
+            }
+            Input::Closed => {
+                let session = self.sessions.remove(slot as usize);
+                debug_assert!(session.phase == Phase::Cut && session.place.is_none());
+            }
+        }
+    }
+
+    /// Closes every connection with 1001 and admits no more. What is left at the end of `grace` is cut.
+    pub fn shut_down(&mut self, now: Time, grace: Duration) {
+        self.shutting_down = true;
+        let slots: Vec<u32> = self.sessions.iter().map(|(slot, _)| slot as u32).collect();
+        for slot in slots {
+            self.close(now, slot, CloseCode::GoingAway);
+            self.set_deadline(slot, now + grace);
+        }
+    }
+
+    /// Whether connections are left.
+    pub fn has_clients(&self) -> bool {
+        !self.sessions.is_empty()
+    }
+
+    /// When [`drain`](Self::drain) has something to do even if nothing happens.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.timers.next()
+    }
+
+    /// Does what is due, and tells what is to be done about all that was taken in since the last time.
+    pub fn drain(&mut self, now: Time, mut emit: impl FnMut(Output)) {
+        while let Some(timer) = self.timers.take_due(now) {
+            self.fire(now, timer);
+        }
+        self.flush_logs(now, &mut emit);
+        let mut queued = std::mem::take(&mut self.queued);
+        for slot in queued.drain(..) {
+            self.send(slot, &mut emit);
+        }
+        // Nothing above queues: the list keeps its memory.
+        debug_assert!(self.queued.is_empty());
+        self.queued = queued;
+        self.outputs.drain(..).for_each(emit);
+    }
+
+    /// Starts a send to every subscriber of a log that has grown, unless one is in flight: that one takes up the rest
+    /// when it ends.
+    fn flush_logs(&mut self, now: Time, emit: &mut impl FnMut(Output)) {
+        let lag_max = self.limits.lag_max();
+        let mut slow = Vec::new();
+        for slot in self.grown.drain(..) {
+            // A room may have been removed since; then its clients were attached to what they are still to get.
+            let Some(room) = self.rooms.get_mut(slot).filter(|room| room.grown) else { continue };
+            room.grown = false;
+            let (head, flushed) = (room.channel.log.head(), room.channel.log.flushed());
+            for client in room.channel.members.iter() {
+                let session = &mut self.sessions[client.slot as usize];
+                room.channel.log.attach(session.cursor_mut());
+                if session.is_sending() {
+                    // Measured at the last flush: what one tick brings at once is nobody's fault.
+                    if session.lag(flushed) > lag_max {
+                        slow.push(client.slot);
+                    }
+                } else if let Some(pieces) = session.next_send(head) {
+                    emit(Output::Send(client, pieces));
+                }
+            }
+            room.channel.log.mark_flushed();
+        }
+        for slot in slow {
+            self.close(now, slot, CloseCode::SlowConsumer);
+        }
+    }
+
+    /// Goes on with one connection: the next send, or the next step towards its end.
+    fn send(&mut self, slot: u32, emit: &mut impl FnMut(Output)) {
+        let head = self.head_of(slot);
+        let client = ClientId { shard: self.shard, slot };
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        session.queued = false;
+        if matches!(session.phase, Phase::Shut | Phase::Cut) {
+            return;
+        }
+        if let Some(pieces) = session.next_send(head) {
+            emit(Output::Send(client, pieces));
+        } else if session.phase == Phase::Ending && !session.has_work(head) {
+            if session.hung_up {
+                self.cut(slot);
+            } else {
+                session.phase = Phase::Shut;
+                self.outputs.push(Output::ShutWrite(client));
+            }
+        }
+    }
+
+    fn receive(&mut self, now: Time, slot: u32, mut bytes: &mut [u8]) {
+        loop {
+            let session = &mut self.sessions[slot as usize];
+            if !matches!(session.phase, Phase::Open | Phase::Closing) {
+                return;
+            }
+            let event = match session.decoder.next(&mut bytes) {
+                Ok(Some(event)) => event,
+                Ok(None) => return,
+                Err(code) => return self.end(now, slot, code),
+            };
+            let answer = match event {
+                Event::Close(code) => return self.end(now, slot, code),
+                Event::Pong => continue,
+                Event::Message(..) | Event::Ping(_) if session.phase == Phase::Closing => continue,
+                Event::Ping(payload) => (Opcode::Pong, payload),
+                Event::Message(kind, payload) => {
+                    let (room_slot, _) = session.place.expect("an open session is in a channel");
+                    let room = &mut self.rooms[room_slot];
+                    room.channel.touch(now);
+                    match room.channel.spec().pattern {
+                        Pattern::Echo => (opcode_of(kind), payload),
+                        Pattern::PubSub => {
+                            let header = server_header(opcode_of(kind), payload.len());
+                            let offset = room.channel.log.append([&header, payload]);
+                            if room.channel.spec().exclude_sender {
+                                session.leave_out(offset..room.channel.log.head());
+                            }
+                            self.grow(now, room_slot);
+                            continue;
+                        }
+                    }
+                }
+            };
+            let outbox = &mut session.outbox;
+            let slow = outbox.len() > self.limits.lag_max();
+            push_frame(outbox, answer.0, answer.1);
+            if slow {
+                return self.close(now, slot, CloseCode::SlowConsumer);
+            }
+            self.queue(slot);
+        }
+    }
+
+    /// Notes that a room's log has grown.
+    fn grow(&mut self, now: Time, slot: u32) {
+        let room = &mut self.rooms[slot];
+        if room.grown {
+            return;
+        }
+        room.grown = true;
+        self.grown.push(slot);
+        if room.cool_at.is_none() {
+            self.cool_at(slot, now + COOL_AFTER);
+        }
+    }
+
+    /// Notes that a session may have something to send.
+    fn queue(&mut self, slot: u32) {
+        let session = &mut self.sessions[slot as usize];
+        if !session.queued {
+            session.queued = true;
+            self.queued.push(slot);
+        }
+    }
+
+    /// The end of the log that a session reads; without a channel there is none, and no bound to it.
+    fn head_of(&self, slot: u32) -> u64 {
+        let place = self.sessions.get(slot as usize).and_then(|session| session.place);
+        place.map_or(u64::MAX, |(room, _)| self.rooms[room].channel.log.head())
+    }
+
+    /// The client has closed, or broken a rule: `code` goes back to it, unless a close frame has gone already.
+    fn end(&mut self, now: Time, slot: u32, code: CloseCode) {
+        let session = &mut self.sessions[slot as usize];
+        if session.phase == Phase::Closing {
+            session.phase = Phase::Ending;
+            self.queue(slot);
+        } else {
+            self.close(now, slot, code);
+        }
+    }
+
+    /// Begins to close an open session: it leaves its channel, and `code` is the last that it is sent.
+    fn close(&mut self, now: Time, slot: u32, code: CloseCode) {
+        if self.sessions[slot as usize].phase != Phase::Open {
+            return;
+        }
+        let head = self.leave_room(slot);
+        let session = &mut self.sessions[slot as usize];
+        session.close(code, head);
+        if code == CloseCode::SlowConsumer && session.is_sending() {
+            self.outputs.push(Output::CancelSend(ClientId { shard: self.shard, slot }));
+        }
+        self.set_deadline(slot, now + CLOSE_TIMEOUT);
+        self.queue(slot);
+    }
+
+    /// The client sends nothing more. It may still read.
+    fn hang_up(&mut self, now: Time, slot: u32) {
+        let session = &mut self.sessions[slot as usize];
+        session.hung_up = true;
+        match session.phase {
+            Phase::Open => {
+                self.leave_room(slot);
+                self.sessions[slot as usize].abandon();
+                self.set_deadline(slot, now + CLOSE_TIMEOUT);
+                self.queue(slot);
+            }
+            Phase::Closing => {
+                session.phase = Phase::Ending;
+                self.queue(slot);
+            }
+            Phase::Ending => self.queue(slot),
+            Phase::Shut => self.cut(slot),
+            Phase::Cut => {}
+        }
+    }
+
+    /// Has the socket closed.
+    fn cut(&mut self, slot: u32) {
+        if self.sessions[slot as usize].phase == Phase::Cut {
+            return;
+        }
+        self.leave_room(slot);
+        let session = &mut self.sessions[slot as usize];
+        session.phase = Phase::Cut;
+        if let Some(at) = session.deadline.take() {
+            self.timers.unset(at, Timer::Cut(slot));
+        }
+        self.outputs.push(Output::Cut(ClientId { shard: self.shard, slot }));
+    }
+
+    /// Takes a session out of its channel, ready to read what is left for it. Returns the end of that.
+    fn leave_room(&mut self, slot: u32) -> u64 {
+        let session = &mut self.sessions[slot as usize];
+        let Some((room, position)) = session.place.take() else { return session.cursor_mut().offset() };
+        let channel = &mut self.rooms[room].channel;
+        channel.log.attach(session.cursor_mut());
+        if let Some(moved) = channel.members.leave(position) {
+            self.sessions[moved.slot as usize].place = Some((room, position));
+        }
+        channel.log.head()
+    }
+
+    /// Cuts a session at `at`, if it has no earlier deadline.
+    fn set_deadline(&mut self, slot: u32, at: Time) {
+        let deadline = &mut self.sessions[slot as usize].deadline;
+        if deadline.is_some_and(|set| set <= at) {
+            return;
+        }
+        if let Some(later) = deadline.replace(at) {
+            self.timers.unset(later, Timer::Cut(slot));
+        }
+        self.timers.set(at, Timer::Cut(slot));
+    }
+
+    /// Closes the clients of a channel and forgets it.
+    fn remove(&mut self, now: Time, slot: u32, code: CloseCode) {
+        while let Some(client) = self.rooms[slot].channel.members.last() {
+            self.close(now, client.slot, code);
+        }
+        let room = self.rooms.remove(slot);
+        if let Some(at) = room.expire_at {
+            self.timers.unset(at, Timer::Expire(slot));
+        }
+        if let Some(at) = room.cool_at {
+            self.timers.unset(at, Timer::Cool(slot));
+        }
+    }
+
+    fn fire(&mut self, now: Time, timer: Timer) {
+        match timer {
+            Timer::Expire(slot) => {
+                self.rooms[slot].expire_at = None;
+                // Messages only note their time; the timer follows when it would have fired.
+                if self.rooms[slot].channel.expires_at().is_some_and(|at| at <= now) {
+                    self.remove(now, slot, CloseCode::ChannelExpired);
+                } else {
+                    self.watch_expiry(slot);
+                }
+            }
+            Timer::Cool(slot) => {
+                let room = &mut self.rooms[slot];
+                room.cool_at = None;
+                let idle_at = room.channel.active_at() + COOL_AFTER;
+                if idle_at <= now {
+                    room.channel.log.cool();
+                }
+                if room.channel.log.is_warm() {
+                    self.cool_at(slot, if idle_at > now { idle_at } else { now + COOL_AFTER });
+                }
+            }
+            Timer::Cut(slot) => {
+                self.sessions[slot as usize].deadline = None;
+                self.cut(slot);
+            }
+        }
+    }
+
+    fn watch_expiry(&mut self, slot: u32) {
+        let room = &mut self.rooms[slot];
+        room.expire_at = room.channel.expires_at();
+        if let Some(at) = room.expire_at {
+            self.timers.set(at, Timer::Expire(slot));
+        }
+    }
+
+    fn cool_at(&mut self, slot: u32, at: Time) {
+        self.rooms[slot].cool_at = Some(at);
+        self.timers.set(at, Timer::Cool(slot));
+    }
+}
+
+impl Limits {
+    /// The lag that closes a connection, in bytes: more than the bound, and more than one message.
+    fn lag_max(&self) -> u64 {
+        self.lag_max.max(self.message_len_max + FRAME_HEADER_LEN_MAX)
+    }
+}
+
+/// How long a connection may take to end once a close frame was queued for it.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a log stays in memory after its last message, for the next one.
+const COOL_AFTER: Duration = Duration::from_secs(1);
+
+/// The longest header of a frame that the relay sends.
+const FRAME_HEADER_LEN_MAX: u64 = 10;

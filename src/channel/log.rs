@@ -1,0 +1,197 @@
+//! The log of a channel: what is broadcast, written once and read by every subscriber through a cursor of its own.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use crate::chunk::{Chain, Chunk, Cursor};
+
+/// Encoded records in the order of their offsets. Trimmed behind the slowest reader, but for what history keeps.
+#[derive(Debug)]
+pub struct Log {
+    chain: Chain,
+    /// The chunk in which the first record since the last flush lies; `None` = there was none.
+    ///
+    /// A reader that had read everything is detached and stands at `flushed`, and this is where it goes on.
+    fresh: Option<Rc<Chunk>>,
+    /// The head at the last flush; `flushed <= head`.
+    flushed: u64,
+    history: History,
+}
+
+impl Log {
+    /// An empty log that keeps the last `history_records` records (and no more than [`HISTORY_LEN_MAX`] bytes of them)
+    /// for readers to come.
+    pub fn new(history_records: u32) -> Log {
+        let history = History { records_max: history_records as usize, records: VecDeque::new(), first: None };
+        Log { chain: Chain::new(CHUNK_SIZE_MIN), fresh: None, flushed: 0, history }
+    }
+
+    /// Offset behind the last record.
+    pub fn head(&self) -> u64 {
+        self.chain.head()
+    }
+
+    /// The head at the last flush: what a reader has not sent of it has waited for at least one tick.
+    pub fn flushed(&self) -> u64 {
+        self.flushed
+    }
+
+    /// Appends a record and returns its offset.
+    pub fn append(&mut self, parts: [&[u8]; 2]) -> u64 {
+        let offset = self.chain.head();
+        let head = offset + (parts[0].len() + parts[1].len()) as u64;
+        let chunk = self.chain.append(parts);
+        self.history.push(offset, chunk, head);
+        if self.fresh.is_none() {
+            self.fresh = Some(chunk.clone());
+        }
+        offset
+    }
+
+    /// A cursor for a new reader: at the oldest record of the history, or behind the last one.
+    pub fn join(&self) -> Cursor {
+        self.history.start().unwrap_or_else(|| self.chain.end())
+    }
+
+    /// Lets a cursor that had read everything see what was appended since.
+    pub fn attach(&self, cursor: &mut Cursor) {
+        if cursor.is_detached() && cursor.offset() < self.head() {
+            cursor.attach(self.fresh.as_ref().expect("there are records since the flush"));
+        }
+    }
+
+    /// Says that every reader is attached or stands at the head.
+    pub fn mark_flushed(&mut self) {
+        self.fresh = None;
+        self.flushed = self.chain.head();
+    }
+
+    /// Whether the log holds memory that [`cool`](Self::cool) might give back.
+    pub fn is_warm(&self) -> bool {
+        self.chain.is_warm()
+    }
+
+    /// Gives back memory that nobody reads.
+    pub fn cool(&mut self) {
+        self.chain.cool();
+    }
+}
+
+/// The records kept for readers to come.
+#[derive(Debug)]
+struct History {
+    /// How many at most; 0 = no history.
+    records_max: usize,
+    /// Offsets of the records kept, ascending; at most `records_max`, and at most `HISTORY_LEN_MAX` bytes in all unless
+    /// it is a single record.
+    records: VecDeque<u64>,
+    /// A cursor at the first of them; `None` = there is none. It keeps the chain alive from there on.
+    first: Option<Cursor>,
+}
+
+impl History {
+    fn push(&mut self, offset: u64, chunk: &Rc<Chunk>, head: u64) {
+        if self.records_max == 0 {
+            return;
+        }
+        self.records.push_back(offset);
+        let first = self.first.get_or_insert_with(|| Cursor::at(chunk.clone(), offset));
+        while self.records.len() > self.records_max
+            || (self.records.len() > 1 && head - self.records[0] > HISTORY_LEN_MAX)
+        {
+            self.records.pop_front();
+        }
+        let len = usize::try_from(self.records[0] - first.offset()).expect("a history fits in memory");
+        first.advance(len, head);
+    }
+
+    fn start(&self) -> Option<Cursor> {
+        self.first.clone()
+    }
+}
+
+/// First chunk of a log that was idle: sixty small messages, one page.
+const CHUNK_SIZE_MIN: usize = 4096;
+
+/// Most bytes of history per channel, so that 65 536 messages of a megabyte cannot fill the host.
+pub const HISTORY_LEN_MAX: u64 = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chunk::{Piece, Pieces};
+
+    fn read(cursor: &mut Cursor, log: &Log) -> Vec<u8> {
+        log.attach(cursor);
+        let mut all = Vec::new();
+        while cursor.offset() < log.head() {
+            let mut pieces = Pieces::new();
+            let len = cursor.gather(log.head(), usize::MAX, &mut pieces);
+            all.extend(pieces.iter().flat_map(Piece::to_vec));
+            drop(pieces);
+            cursor.advance(len, log.head());
+        }
+        all
+    }
+
+    #[test]
+    fn readers_see_what_came_after_they_joined() {
+        let mut log = Log::new(0);
+        let mut early = log.join();
+        log.append([b"1", b"!"]);
+        let mut late = log.join();
+        log.append([b"2", b"!"]);
+        assert_eq!(read(&mut early, &log), b"1!2!");
+        assert_eq!(read(&mut late, &log), b"2!");
+        log.mark_flushed();
+        log.append([b"3", b"!"]);
+        assert_eq!(read(&mut early, &log), b"3!");
+        assert_eq!(read(&mut late, &log), b"3!");
+    }
+
+    #[test]
+    fn a_reader_that_joins_in_the_middle_of_a_tick_is_attached_where_it_stands() {
+        let mut log = Log::new(0);
+        for _ in 0..10 {
+            log.append([&[1; 3000], &[]]);
+        }
+        let mut late = log.join();
+        log.append([&[2; 3000], &[]]);
+        assert_eq!(read(&mut late, &log), [2; 3000]);
+    }
+
+    #[test]
+    fn history_keeps_the_last_records() {
+        let mut log = Log::new(3);
+        for i in 0..100u8 {
+            log.append([&[i], &[i; 200]]);
+            log.mark_flushed();
+        }
+        let expected: Vec<u8> = (97..100).flat_map(|i| [i; 201]).collect();
+        assert_eq!(read(&mut log.join(), &log), expected);
+    }
+
+    #[test]
+    fn history_is_bounded_in_bytes_but_holds_one_record_of_any_size() {
+        let mut log = Log::new(100);
+        for _ in 0..5 {
+            log.append([&[0; 1 << 20], b"x"]);
+        }
+        assert_eq!(read(&mut log.join(), &log).len(), 3 * ((1 << 20) + 1));
+        log.append([&[0; 5 << 20], b"x"]);
+        assert_eq!(read(&mut log.join(), &log).len(), (5 << 20) + 1);
+    }
+
+    #[test]
+    fn an_idle_log_gives_its_memory_back() {
+        let mut log = Log::new(0);
+        let mut reader = log.join();
+        log.append([b"x", &[]]);
+        log.cool();
+        assert!(log.is_warm(), "there is a reader to come");
+        read(&mut reader, &log);
+        log.mark_flushed();
+        log.cool();
+        assert!(!log.is_warm());
+    }
+}

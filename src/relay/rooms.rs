@@ -1,0 +1,84 @@
+//! The channels of a shard, by id and by slot.
+
+use std::collections::HashMap;
+use std::ops::{Index, IndexMut};
+
+use slab::Slab;
+
+use crate::channel::{Channel, ChannelId, Place};
+use crate::time::Time;
+
+/// A channel and what the relay notes about it.
+#[derive(Debug)]
+pub(super) struct Room {
+    pub channel: Channel,
+    /// Tells this channel from those that had the slot before.
+    pub generation: u32,
+    /// Whether the log has grown since the last drain.
+    pub grown: bool,
+    /// When its `Timer::Expire` is due; `None` = it has none.
+    pub expire_at: Option<Time>,
+    /// When its `Timer::Cool` is due; `None` = it has none: the log holds no memory.
+    pub cool_at: Option<Time>,
+}
+
+/// All channels of a shard.
+#[derive(Debug, Default)]
+pub(super) struct Rooms {
+    slots: Slab<Room>,
+    by_id: HashMap<ChannelId, u32>,
+    /// Generation of the last channel created.
+    generation: u32,
+}
+
+impl Rooms {
+    /// Takes a channel in and says where it is; `None` = its id is taken.
+    pub(super) fn insert(&mut self, channel: Channel) -> Option<u32> {
+        let id = channel.spec().id.clone();
+        if self.by_id.contains_key(&id) {
+            return None;
+        }
+        self.generation = self.generation.wrapping_add(1);
+        let room = Room { channel, generation: self.generation, grown: false, expire_at: None, cool_at: None };
+        let slot = self.slots.insert(room) as u32;
+        self.by_id.insert(id, slot);
+        Some(slot)
+    }
+
+    pub(super) fn remove(&mut self, slot: u32) -> Room {
+        let room = self.slots.remove(slot as usize);
+        self.by_id.remove(&room.channel.spec().id);
+        room
+    }
+
+    pub(super) fn find(&self, id: &ChannelId) -> Option<u32> {
+        self.by_id.get(id).copied()
+    }
+
+    /// The channel in which a place was reserved, unless it has been deleted since.
+    pub(super) fn at(&mut self, place: Place) -> Option<&mut Room> {
+        self.get_mut(place.slot).filter(|room| room.generation == place.generation)
+    }
+
+    pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut Room> {
+        self.slots.get_mut(slot as usize)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Room> {
+        self.slots.iter().map(|(_, room)| room)
+    }
+}
+
+impl Index<u32> for Rooms {
+    type Output = Room;
+
+    fn index(&self, slot: u32) -> &Room {
+        &self.slots[slot as usize]
+    }
+}
+
+impl IndexMut<u32> for Rooms {
+    fn index_mut(&mut self, slot: u32) -> &mut Room {
+        &mut self.slots[slot as usize]
+    }
+}
