@@ -417,7 +417,7 @@ fn end_under_load_is_clean() {
             scope.spawn(|| {
                 let mut sender = sender;
                 let burst = Frame::binary(noise(300)).encode().repeat(20);
-                while !stop.load(Ordering::Relaxed) && sender.try_send_bytes(&burst) {}
+                while sender.try_send_bytes(&burst) && !stop.load(Ordering::Relaxed) {}
             });
         }
         // New ones knock all the time.

@@ -34,8 +34,8 @@ fn exclude_sender_leaves_out_the_sender_alone() {
     let relay = Relay::start();
     let channel = relay.create(json!({"pattern": "pub-sub", "excludeSender": true}));
     let mut clients: Vec<Client> = (0..3).map(|_| Client::connect(&relay, &channel)).collect();
-    for sender in 0..3 {
-        clients[sender].send(format!("from {sender}"));
+    for (sender, client) in clients.iter_mut().enumerate() {
+        client.send(format!("from {sender}"));
     }
     // The order of two senders is open, so each is asked for the set; its own would be the third.
     for (number, client) in clients.iter_mut().enumerate() {

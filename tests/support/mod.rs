@@ -4,12 +4,14 @@
 //! - [`relay`] starts `ringrelay serve` on a free port, speaks REST to it, and checks how it ended;
 //! - [`http`] is an HTTP/1.1 client that sends what it is given, right or wrong;
 //! - [`frame`] and [`raw`] are a WebSocket client that can break every rule of RFC 6455;
+//! - [`echo`] is such a client on an `echo` channel of its own;
 //! - [`client`] is tungstenite, for those who keep the rules.
 
 // Every file in `tests` is a crate of its own and uses a part of this.
 #![allow(dead_code)]
 
 pub mod client;
+pub mod echo;
 pub mod frame;
 pub mod http;
 pub mod raw;
