@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use ringrelay::bench::BenchConfig;
 use ringrelay::config::ServeConfig;
+use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -27,7 +28,24 @@ enum Command {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Serve(_config) => ExitCode::SUCCESS,
-        Command::Bench(_config) => ExitCode::SUCCESS,
+        Command::Serve(config) => serve(&config),
+        Command::Bench(config) => ringrelay::bench::run(&config),
     }
+}
+
+/// Exit status 0 after a shutdown in order, 1 if the relay could not start.
+fn serve(config: &ServeConfig) -> ExitCode {
+    tracing_subscriber::fmt().with_env_filter(log_filter()).with_writer(std::io::stderr).init();
+    match ringrelay::server::run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ringrelay: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `RUST_LOG`, or what an operator should see.
+fn log_filter() -> EnvFilter {
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"))
 }

@@ -8,13 +8,15 @@ pub struct Outbox {
     chain: Chain,
     /// `sent.offset() <= chain.head()`; what lies between is still to be sent.
     sent: Cursor,
+    /// `chain.head()` at the last [`mark_flushed`](Self::mark_flushed).
+    flushed: u64,
 }
 
 impl Outbox {
     pub fn new() -> Outbox {
         let chain = Chain::new(CHUNK_SIZE_MIN);
         let sent = chain.end();
-        Outbox { chain, sent }
+        Outbox { chain, sent, flushed: 0 }
     }
 
     /// Appends a frame, or any other unit that is sent whole.
@@ -32,6 +34,16 @@ impl Outbox {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Bytes that were to be sent at the last flush and still are.
+    pub fn lag(&self) -> u64 {
+        self.flushed.saturating_sub(self.sent.offset())
+    }
+
+    /// Says that a turn ends: what is in the outbox has had its chance to be sent.
+    pub fn mark_flushed(&mut self) {
+        self.flushed = self.chain.head();
     }
 
     /// Adds what is to be sent to `pieces`, at most `len_max` bytes; returns how many.

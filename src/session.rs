@@ -116,12 +116,12 @@ impl Session {
         }
     }
 
-    /// How far the client is behind `head`, an offset of the log, in bytes: what of the log and the outbox is not sent.
-    /// What it is not to get does not count but for the note of it.
-    pub fn lag(&self, head: u64) -> u64 {
-        let left_out: u64 = self.own.iter().map(|range| range.end.min(head).saturating_sub(range.start)).sum();
+    /// How far the client is behind `flushed`, the end of the log at the last flush, in bytes: what was to be sent then
+    /// and has not been. What it is not to get does not count but for the note of it.
+    pub fn lag(&self, flushed: u64) -> u64 {
+        let left_out: u64 = self.own.iter().map(|range| range.end.min(flushed).saturating_sub(range.start)).sum();
         let notes = (self.own.len() * size_of::<Range<u64>>()) as u64;
-        head.saturating_sub(self.cursor.offset().max(self.joined_at)).saturating_sub(left_out)
+        flushed.saturating_sub(self.cursor.offset().max(self.joined_at)).saturating_sub(left_out)
             + notes
             + self.outbox.len()
     }
@@ -179,7 +179,7 @@ impl Session {
                 sending.aligned = self.cursor.offset() + sending.log as u64 == until;
             }
         }
-        debug_assert!(!pieces.is_empty());
+        debug_assert!(!pieces.is_empty(), "{self:?}");
         self.sending = Some(sending);
         Some(pieces)
     }
@@ -193,12 +193,12 @@ impl Session {
         debug_assert!(log <= sending.log);
         self.outbox.advance(outbox);
         let of_log = record_rest + log;
+        let end = self.log_end_or(head);
         if of_log > 0 {
-            let end = self.log_end_or(head);
             self.cursor.advance(of_log, end);
             self.aligned = sending.aligned && of_log == sending.record_rest + sending.log;
         }
-        self.skip_own(head);
+        self.skip_own(end);
     }
 
     /// Whether there is something to send, or being sent.

@@ -11,13 +11,13 @@ mod chain;
 mod cursor;
 
 use std::cell::{Cell, OnceCell};
+use std::fmt;
 use std::rc::Rc;
 
 pub use chain::Chain;
 pub use cursor::Cursor;
 
 /// Append-only memory, shared between a chain, its readers and the sends that are in flight.
-#[derive(Debug)]
 pub struct Chunk {
     bytes: Box<[Cell<u8>]>,
     /// How much is written; `len <= bytes.len()`.
@@ -55,6 +55,13 @@ impl Chunk {
             cell.set(*byte);
         }
         self.len.set(to);
+    }
+}
+
+/// Without the bytes, which are many and somebody's messages.
+impl fmt::Debug for Chunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Chunk({}..{} of {})", self.base, self.end(), self.bytes.len())
     }
 }
 

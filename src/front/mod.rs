@@ -1,1 +1,104 @@
+//! A front: one thread that accepts connections, speaks HTTP and hands WebSockets to the shards that own their channels.
+//!
+//! It runs on monoio and is the only part that does. Per connection there is one task ([`connection`]) that reads a
+//! request, asks a shard ([`exchange`]), answers, and reads the next; per front there is one that accepts ([`accept`]).
+//! Nothing here waits for a channel's messages: that begins with the hand-off.
 
+mod accept;
+mod connection;
+mod exchange;
+mod live;
+mod socket;
+
+use std::cell::Cell;
+use std::io;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use futures_channel::oneshot;
+use monoio::{FusionDriver, RuntimeBuilder};
+
+use crate::config::ServeConfig;
+use crate::http::HttpDate;
+use crate::registry::Registry;
+use live::Live;
+
+/// What a front is told.
+#[derive(Clone, Debug)]
+pub struct FrontSettings {
+    /// The port that channels show: where clients reach this relay.
+    pub public_port: u16,
+    /// Longest request head, in bytes; over it: 431.
+    pub head_len_max: usize,
+    /// Longest request body, in bytes; over it: 413.
+    pub body_len_max: usize,
+    /// From the first wait for a request to the end of its head; over it: 408, or a silent close if nothing came.
+    pub head_timeout: Duration,
+    /// From the end of a head to the end of its body; over it: 408.
+    pub body_timeout: Duration,
+    /// How long a shard may take to answer (over it: 503), and how long the client may take to receive an answer (over
+    /// it: closed).
+    pub answer_timeout: Duration,
+    /// Most HTTP connections of this front at once; over it: 503. Those handed to shards do not count.
+    pub connections_max: usize,
+    /// How long requests under way get to be answered when the front stops; over it: closed.
+    pub stop_grace: Duration,
+}
+
+impl FrontSettings {
+    /// The settings of a relay that clients reach at `public_port`.
+    pub fn new(config: &ServeConfig, public_port: u16) -> FrontSettings {
+        FrontSettings {
+            public_port,
+            head_len_max: 16 << 10,
+            body_len_max: 64 << 10,
+            head_timeout: config.head_timeout(),
+            body_timeout: config.head_timeout(),
+            answer_timeout: config.head_timeout(),
+            connections_max: 16_384,
+            stop_grace: config.drain().min(Duration::from_secs(1)),
+        }
+    }
+}
+
+/// Accepts and serves connections on this thread until `stop` is sent to or dropped; then closes `listener`, lets
+/// requests under way be answered (see [`FrontSettings::stop_grace`]) and returns.
+///
+/// # Errors
+/// The runtime cannot be made (open-files or locked-memory limit), or `listener` is no socket that it can use.
+pub fn run(
+    listener: TcpListener,
+    registry: Registry,
+    settings: FrontSettings,
+    stop: oneshot::Receiver<()>,
+) -> io::Result<()> {
+    let front = Rc::new(Front {
+        live: Rc::new(Live::new(settings.connections_max)),
+        registry,
+        settings,
+        date: Cell::new((0, HttpDate::from_unix(0))),
+    });
+    let mut runtime = RuntimeBuilder::<FusionDriver>::new().enable_timer().build()?;
+    runtime.block_on(accept::serve(listener, front, stop))
+}
+
+/// What all tasks of a front share.
+#[derive(Debug)]
+struct Front {
+    settings: FrontSettings,
+    registry: Registry,
+    live: Rc<Live>,
+    /// The date of the last answer and the second it stands for: most answers come in the same second as another.
+    date: Cell<(u64, HttpDate)>,
+}
+
+impl Front {
+    fn date(&self) -> HttpDate {
+        let second = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+        if self.date.get().0 != second {
+            self.date.set((second, HttpDate::from_unix(second)));
+        }
+        self.date.get().1
+    }
+}

@@ -188,7 +188,7 @@ impl Relay {
             }
             Input::Closed => {
                 let session = self.sessions.remove(slot as usize);
-                debug_assert!(session.phase == Phase::Cut && session.place.is_none());
+                debug_assert!(session.phase == Phase::Cut && session.place.is_none() && session.deadline.is_none());
             }
         }
     }
@@ -219,13 +219,12 @@ impl Relay {
             self.fire(now, timer);
         }
         self.flush_logs(now, &mut emit);
-        let mut queued = std::mem::take(&mut self.queued);
-        for slot in queued.drain(..) {
-            self.send(slot, &mut emit);
+        let mut next = 0;
+        while let Some(slot) = self.queued.get(next).copied() {
+            self.send(now, slot, &mut emit);
+            next += 1;
         }
-        // Nothing above queues: the list keeps its memory.
-        debug_assert!(self.queued.is_empty());
-        self.queued = queued;
+        self.queued.clear();
         self.outputs.drain(..).for_each(emit);
     }
 
@@ -254,12 +253,18 @@ impl Relay {
             room.channel.log.mark_flushed();
         }
         for slot in slow {
-            self.close(now, slot, CloseCode::SlowConsumer);
+            self.end_slow(now, slot, emit);
         }
     }
 
+    /// Closes a client that is too far behind, and ends its send: it is not likely to end by itself.
+    fn end_slow(&mut self, now: Time, slot: u32, emit: &mut impl FnMut(Output)) {
+        self.close(now, slot, CloseCode::SlowConsumer);
+        emit(Output::CancelSend(ClientId { shard: self.shard, slot }));
+    }
+
     /// Goes on with one connection: the next send, or the next step towards its end.
-    fn send(&mut self, slot: u32, emit: &mut impl FnMut(Output)) {
+    fn send(&mut self, now: Time, slot: u32, emit: &mut impl FnMut(Output)) {
         let head = self.head_of(slot);
         let client = ClientId { shard: self.shard, slot };
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
@@ -267,7 +272,12 @@ impl Relay {
         if matches!(session.phase, Phase::Shut | Phase::Cut) {
             return;
         }
-        if let Some(pieces) = session.next_send(head) {
+        let too_slow =
+            session.phase == Phase::Open && session.is_sending() && session.outbox.lag() > self.limits.lag_max();
+        session.outbox.mark_flushed();
+        if too_slow {
+            self.end_slow(now, slot, emit);
+        } else if let Some(pieces) = session.next_send(head) {
             emit(Output::Send(client, pieces));
         } else if session.phase == Phase::Ending && !session.has_work(head) {
             if session.hung_up {
@@ -313,12 +323,7 @@ impl Relay {
                     }
                 }
             };
-            let outbox = &mut session.outbox;
-            let slow = outbox.len() > self.limits.lag_max();
-            push_frame(outbox, answer.0, answer.1);
-            if slow {
-                return self.close(now, slot, CloseCode::SlowConsumer);
-            }
+            push_frame(&mut session.outbox, answer.0, answer.1);
             self.queue(slot);
         }
     }
@@ -370,9 +375,6 @@ impl Relay {
         let head = self.leave_room(slot);
         let session = &mut self.sessions[slot as usize];
         session.close(code, head);
-        if code == CloseCode::SlowConsumer && session.is_sending() {
-            self.outputs.push(Output::CancelSend(ClientId { shard: self.shard, slot }));
-        }
         self.set_deadline(slot, now + CLOSE_TIMEOUT);
         self.queue(slot);
     }
@@ -426,11 +428,11 @@ impl Relay {
 
     /// Cuts a session at `at`, if it has no earlier deadline.
     fn set_deadline(&mut self, slot: u32, at: Time) {
-        let deadline = &mut self.sessions[slot as usize].deadline;
-        if deadline.is_some_and(|set| set <= at) {
+        let session = &mut self.sessions[slot as usize];
+        if session.phase == Phase::Cut || session.deadline.is_some_and(|set| set <= at) {
             return;
         }
-        if let Some(later) = deadline.replace(at) {
+        if let Some(later) = session.deadline.replace(at) {
             self.timers.unset(later, Timer::Cut(slot));
         }
         self.timers.set(at, Timer::Cut(slot));

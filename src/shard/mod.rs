@@ -1,1 +1,200 @@
+//! The thread of a shard: it drives one relay with one ring, and reads the clock for it.
+//!
+//! A turn of its loop: sleep until something completes or is due; take in all that has come, over several rounds, before
+//! anything is sent, because a send that carries sixteen messages costs about what one with a single message costs; then
+//! let the relay say what to send, once.
 
+mod connections;
+mod mail;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use crate::channel::ClientId;
+use crate::handoff::{Mailbox, ShardHandle};
+use crate::relay::{Input, Limits, Output, Relay};
+use crate::ring::{Completion, Ring, RingSize};
+use crate::time::Time;
+
+use connections::Connections;
+
+/// One shard, ready to run.
+pub struct Shard {
+    relay: Relay,
+    ring: Ring,
+    connections: Connections,
+    mailbox: Mailbox,
+    /// The sending end of the mailbox, for the seats that the shard gives out.
+    handle: ShardHandle,
+    /// When the shard started: time zero of its relay.
+    started: Instant,
+    /// Set by a shutdown: the thread ends when the last connection has.
+    ending: bool,
+}
+
+impl Shard {
+    /// A shard with this index. To be made on the thread that runs it: the ring belongs to it.
+    ///
+    /// # Errors
+    /// The kernel gives no ring: io_uring is forbidden here, or too old.
+    pub fn new(index: u16, limits: Limits, mailbox: Mailbox, handle: ShardHandle) -> io::Result<Shard> {
+        Ok(Shard {
+            relay: Relay::new(index, limits),
+            ring: Ring::new(RING_SIZE)?,
+            connections: Connections::default(),
+            mailbox,
+            handle,
+            started: Instant::now(),
+            ending: false,
+        })
+    }
+
+    /// Relays until a shutdown is over.
+    pub fn run(mut self) {
+        self.ring.watch(self.mailbox.eventfd());
+        let mut completions = Vec::with_capacity(ROUND_MAX);
+        while !self.ending || self.relay.has_clients() {
+            self.sleep();
+            let now = self.now();
+            let mut received = 0;
+            for _ in 0..ROUNDS_MAX {
+                self.ring.reap(ROUND_MAX, &mut completions);
+                received += self.take_in(now, &mut completions);
+                if received > TURN_LEN_MAX || !self.ring.poll() {
+                    break;
+                }
+            }
+            self.read_mail(now);
+            self.act(now);
+        }
+    }
+
+    fn now(&self) -> Time {
+        Time::from_start(self.started.elapsed())
+    }
+
+    /// Submits what the last turn started and sleeps until there is something to do.
+    fn sleep(&mut self) {
+        if !self.mailbox.fall_asleep() {
+            return self.ring.wait(Some(Duration::ZERO));
+        }
+        let timeout = self.relay.next_deadline().map(|deadline| deadline - self.now());
+        self.ring.wait(timeout);
+        self.mailbox.wake_up();
+    }
+
+    /// Tells the relay what has completed; returns the bytes that came.
+    fn take_in(&mut self, now: Time, completions: &mut Vec<Completion>) -> usize {
+        let mut received = 0;
+        for completion in completions.drain(..) {
+            match completion {
+                Completion::Received { slot, buffer, len, more } => {
+                    received += len;
+                    let connection = self.connections.at(slot);
+                    connection.receiving = more;
+                    if !connection.cutting {
+                        let bytes = self.ring.received(&buffer, len);
+                        self.relay.handle(now, connection.client, Input::Received(bytes));
+                    }
+                    self.ring.give_back(buffer);
+                    self.go_on(now, slot);
+                }
+                Completion::ReceiveEnded { slot } => {
+                    self.connections.at(slot).receiving = false;
+                    self.go_on(now, slot);
+                }
+                Completion::Hangup { slot } => {
+                    let connection = self.connections.at(slot);
+                    connection.receiving = false;
+                    connection.hung_up = true;
+                    if !connection.cutting {
+                        self.relay.handle(now, connection.client, Input::Hangup);
+                    }
+                    self.go_on(now, slot);
+                }
+                Completion::Sent { slot, len } => {
+                    let connection = self.connections.at(slot);
+                    connection.sending = false;
+                    if !connection.cutting {
+                        let input = len.map_or(Input::SendFailed, Input::Sent);
+                        self.relay.handle(now, connection.client, input);
+                    }
+                    self.go_on(now, slot);
+                }
+                Completion::Woken => self.ring.watch(self.mailbox.eventfd()),
+            }
+        }
+        received
+    }
+
+    /// After an operation has ended: receives on, or closes the socket if it was the last before that.
+    fn go_on(&mut self, now: Time, slot: u32) {
+        let connection = self.connections.at(slot);
+        if connection.cutting {
+            if !connection.receiving && !connection.sending {
+                let client = connection.client;
+                self.connections.close(slot);
+                self.relay.handle(now, client, Input::Closed);
+            }
+        } else if !connection.receiving && !connection.hung_up {
+            connection.receiving = true;
+            self.ring.receive(connection.socket(), slot);
+        }
+    }
+
+    /// Does what the relay says.
+    fn act(&mut self, now: Time) {
+        let Shard { relay, ring, connections, .. } = self;
+        let mut cut = Vec::new();
+        relay.drain(now, |output| match output {
+            Output::Send(client, pieces) => {
+                let connection = connections.at(client.slot);
+                connection.sending = true;
+                ring.send(connection.socket(), client.slot, pieces);
+            }
+            Output::CancelSend(client) => ring.cancel_send(client.slot),
+            Output::ShutWrite(client) => connections.at(client.slot).shut_write(),
+            Output::Cut(client) => cut.push(client),
+        });
+        for client in cut {
+            self.cut(now, client);
+        }
+    }
+
+    fn cut(&mut self, now: Time, client: ClientId) {
+        let connection = self.connections.at(client.slot);
+        connection.cutting = true;
+        if connection.receiving {
+            self.ring.cancel_receive(client.slot);
+        }
+        if connection.sending {
+            self.ring.cancel_send(client.slot);
+        }
+        self.go_on(now, client.slot);
+    }
+
+    /// Takes over an upgraded socket; `received` is what the client sent behind its request.
+    fn adopt(&mut self, now: Time, client: ClientId, socket: OwnedFd, received: &mut [u8]) {
+        self.connections.open(client, socket);
+        if !received.is_empty() {
+            self.relay.handle(now, client, Input::Received(received));
+        }
+        self.go_on(now, client.slot);
+    }
+}
+
+/// Receive buffers of 64 KiB: a busy publisher's whole window arrives at once, and small receives touch only the first
+/// page. The kernel hands them out in turn, so there are no more than the caches hold for small messages.
+const RING_SIZE: RingSize = RingSize { submissions: 2048, buffers: 256, buffer_len: 64 * 1024 };
+
+/// Most completions taken in between two looks at the ring: the buffers that they hold go back in between.
+const ROUND_MAX: usize = 512;
+
+/// How often a turn looks for more before it sends. With deferred task work the kernel hands over only about twenty
+/// completions at a time.
+const ROUNDS_MAX: usize = 5;
+
+/// Received bytes after which a turn sends, however much more there is: subscribers are not to fall behind by more than
+/// this because of a single turn.
+const TURN_LEN_MAX: usize = 1 << 20;

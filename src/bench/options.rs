@@ -1,0 +1,224 @@
+//! What `ringrelay bench` can be told, and the checked plan that comes of it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::error::Failure;
+use super::payload::{PAYLOAD_BYTES_MAX, STAMP_BYTES};
+use super::target::{self, RoomTarget};
+
+/// The settings of one run.
+#[derive(Args, Clone, Debug)]
+pub struct BenchConfig {
+    /// A ringrelay: the rooms are channels, created over REST before the run and deleted after it.
+    #[arg(long, value_name = "HTTP_URL", required_unless_present = "url", conflicts_with = "url")]
+    pub server: Option<String>,
+
+    /// Any WebSocket server; `{room}` in it is replaced by the number of the room.
+    #[arg(long, value_name = "WS_URL")]
+    pub url: Option<String>,
+
+    /// What the rooms do with a message. With `echo` every connection sends, and gets what it sent.
+    #[arg(long, value_enum, default_value_t = Pattern::PubSub)]
+    pub pattern: Pattern,
+
+    /// Connections per room that only receive (with `echo`: all connections of the room).
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub subscribers: u32,
+
+    /// Connections per room that send; they receive every message too, their own included.
+    #[arg(long, value_name = "M", default_value_t = 1)]
+    pub publishers: u32,
+
+    #[arg(long, value_name = "R", default_value_t = 1)]
+    pub rooms: u32,
+
+    /// Ids for the channels instead of generated ones, one per room (with --server).
+    #[arg(long, value_name = "ID,…", value_delimiter = ',', requires = "server")]
+    pub ids: Vec<String>,
+
+    /// Payload of a message, in bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 64)]
+    pub size: usize,
+
+    /// Closed loop: messages of each publisher in flight, measured at its slowest receiver.
+    #[arg(long, value_name = "W", default_value_t = 1, conflicts_with = "rate")]
+    pub window: u32,
+
+    /// Fixed schedule instead: messages per second of each publisher. Latency counts from the scheduled time. The
+    /// generator spins, so that its own wake-ups are not in the latency.
+    #[arg(long, value_name = "PER_S")]
+    pub rate: Option<f64>,
+
+    /// Connect only, hold for the duration, and report the server's memory per connection (needs --server-pid).
+    #[arg(long, conflicts_with_all = ["window", "rate"], requires = "server_pid")]
+    pub idle: bool,
+
+    /// Text frames with printable ASCII instead of binary ones.
+    #[arg(long)]
+    pub text: bool,
+
+    /// Seconds of load before the measured interval.
+    #[arg(long, value_name = "S", default_value_t = 1.0)]
+    pub warmup: f64,
+
+    /// Seconds of the measured interval.
+    #[arg(long, value_name = "S", default_value_t = 5.0)]
+    pub duration: f64,
+
+    /// The server's process (several: separated by commas), to read its CPU time and memory.
+    #[arg(long, value_name = "PID,…", value_delimiter = ',')]
+    pub server_pid: Vec<u32>,
+
+    /// Pins the generator to this core.
+    #[arg(long, value_name = "CORE")]
+    pub cpu: Option<usize>,
+
+    /// Seconds that one connection may take to be established.
+    #[arg(long, value_name = "S", default_value_t = 10.0)]
+    pub connect_timeout: f64,
+
+    /// Prints one JSON object instead of the table.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Shows the progress on stderr even if it is not a terminal.
+    #[arg(long)]
+    pub progress: bool,
+}
+
+/// What a room does with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Pattern {
+    /// Everyone in the room gets it, its sender too.
+    PubSub,
+    /// Its sender gets it.
+    Echo,
+}
+
+impl Pattern {
+    /// The word of the REST interface.
+    pub fn name(self) -> &'static str {
+        match self {
+            Pattern::PubSub => "pub-sub",
+            Pattern::Echo => "echo",
+        }
+    }
+}
+
+/// When publishers send.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    /// So that this many messages of each are in flight.
+    Window(u32),
+    /// This many per second each, on a schedule.
+    Rate(f64),
+    /// Never.
+    Idle,
+}
+
+/// What to do, checked.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The URL as given, for the report.
+    pub target: String,
+    /// Where the channels are created; `None`: the rooms exist by themselves, at `room_targets`.
+    pub server: Option<SocketAddr>,
+    pub room_targets: Vec<RoomTarget>,
+    pub channel_ids: Vec<String>,
+    pub pattern: Pattern,
+    pub rooms: u32,
+    pub subscribers: u32,
+    /// Of each room. With `echo`: none beside the subscribers, who all send.
+    pub publishers: u32,
+    /// `STAMP_BYTES <= payload_bytes <= PAYLOAD_BYTES_MAX`
+    pub payload_bytes: usize,
+    pub text: bool,
+    pub pace: Pace,
+    pub warmup: Duration,
+    pub duration: Duration,
+    pub server_pids: Vec<u32>,
+    pub core: Option<usize>,
+    pub connect_timeout: Duration,
+    pub progress: bool,
+}
+
+impl BenchConfig {
+    /// Checks the settings against each other.
+    pub(super) fn plan(&self) -> Result<Plan, Failure> {
+        if !(STAMP_BYTES..=PAYLOAD_BYTES_MAX).contains(&self.size) {
+            return Err(setting(
+                "--size",
+                format!("{STAMP_BYTES} to {PAYLOAD_BYTES_MAX} bytes (sender, number and time take {STAMP_BYTES})"),
+            ));
+        }
+        let publishers = if self.pattern == Pattern::Echo { 0 } else { self.publishers };
+        let pace = match self.rate {
+            _ if self.idle => Pace::Idle,
+            Some(rate) if rate.is_finite() && rate > 0.0 && rate <= 1e8 => Pace::Rate(rate),
+            Some(_) => return Err(setting("--rate", "above 0, at most 100000000 messages per second".into())),
+            None if (1..=1 << 20).contains(&self.window) => Pace::Window(self.window),
+            None => return Err(setting("--window", "1 to 1048576 messages".into())),
+        };
+        if self.rooms == 0 {
+            return Err(setting("--rooms", "at least 1".into()));
+        }
+        if publishers == 0 && pace != Pace::Idle && self.pattern == Pattern::PubSub {
+            return Err(setting("--publishers", "at least 1, unless with --idle".into()));
+        }
+        if self.pattern == Pattern::Echo && self.subscribers == 0 {
+            return Err(setting("--subscribers", "at least 1 with --pattern echo".into()));
+        }
+        let connections = u64::from(self.rooms) * (u64::from(self.subscribers) + u64::from(publishers));
+        if connections > CONNECTIONS_MAX {
+            return Err(setting("--rooms", format!("at most {CONNECTIONS_MAX} connections in all, not {connections}")));
+        }
+        if !self.ids.is_empty() && self.ids.len() != self.rooms as usize {
+            return Err(setting("--ids", format!("as many as --rooms, which is {}", self.rooms)));
+        }
+        let (server, room_targets, target) = match (&self.server, &self.url) {
+            (Some(server), _) => (Some(target::http(server)?), Vec::new(), server.clone()),
+            (None, Some(url)) => (None, target::rooms(url, self.rooms)?, url.clone()),
+            (None, None) => return Err(setting("--server", "either --server or --url is needed".into())),
+        };
+        Ok(Plan {
+            target,
+            server,
+            room_targets,
+            channel_ids: self.ids.clone(),
+            pattern: self.pattern,
+            rooms: self.rooms,
+            subscribers: self.subscribers,
+            publishers,
+            payload_bytes: self.size,
+            text: self.text,
+            pace,
+            warmup: seconds("--warmup", self.warmup, 0.0)?,
+            duration: seconds("--duration", self.duration, 0.1)?,
+            server_pids: self.server_pid.clone(),
+            core: self.cpu,
+            connect_timeout: seconds("--connect-timeout", self.connect_timeout, 0.1)?,
+            progress: self.progress || std::io::IsTerminal::is_terminal(&std::io::stderr()),
+        })
+    }
+}
+
+/// A publisher's index has to fit the 24 bits that a message has for it.
+const CONNECTIONS_MAX: u64 = 1 << 24;
+
+/// A run ends before its clock outgrows the 48 bits that a message has for it (78 hours of nanoseconds).
+const SECONDS_MAX: f64 = 86_400.0;
+
+fn seconds(name: &'static str, value: f64, least: f64) -> Result<Duration, Failure> {
+    if (least..=SECONDS_MAX).contains(&value) {
+        Ok(Duration::from_secs_f64(value))
+    } else {
+        Err(setting(name, format!("{least} to {SECONDS_MAX} seconds")))
+    }
+}
+
+fn setting(name: &'static str, allowed: String) -> Failure {
+    Failure::Setting { name, allowed }
+}

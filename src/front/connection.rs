@@ -1,0 +1,303 @@
+//! One HTTP connection: a request is read, answered, and the next one read, until it closes or becomes a WebSocket.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::mem;
+use std::ops::Range;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use monoio::buf::{IoBufMut, SliceMut};
+use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt};
+use monoio::net::TcpStream;
+use monoio::time::{Instant, sleep_until, timeout, timeout_at};
+
+use super::Front;
+use super::exchange::{Answer, Request, answer};
+use super::socket::into_owned_fd;
+use crate::handoff::Seat;
+use crate::http::{CONTINUE, ChunkedDecoder, ChunkedError, Ending, Framing, Head, HeadReader, Method, Response};
+use crate::rest::ApiError;
+
+pub(super) struct Connection {
+    stream: TcpStream,
+    front: Rc<Front>,
+    /// What was received and not yet used up: it begins with the request being served. Its length is at most that of a
+    /// head and a body, by their bounds.
+    received: Vec<u8>,
+}
+
+/// Why a connection ends without a further request.
+enum End {
+    /// There is nothing to say, or nobody to say it to.
+    Silent,
+    /// The request is refused; what follows it in the stream cannot be trusted to be a request.
+    Refused(ApiError),
+    /// The last answer was sent, and said that it is the last.
+    Answered,
+}
+
+impl From<ApiError> for End {
+    fn from(error: ApiError) -> End {
+        End::Refused(error)
+    }
+}
+
+impl Connection {
+    pub(super) fn new(stream: TcpStream, front: Rc<Front>) -> Connection {
+        Connection { stream, front, received: Vec::new() }
+    }
+
+    /// Serves requests until the connection ends or is handed over.
+    pub(super) async fn serve(mut self) {
+        let end = loop {
+            match self.serve_one().await {
+                Ok(Some((seat, response, head_len))) => return self.hand_over(seat, response, head_len),
+                Ok(None) => {}
+                Err(end) => break end,
+            }
+        };
+        match end {
+            End::Silent => {}
+            End::Answered => self.linger().await,
+            End::Refused(error) => self.refuse(&error).await,
+        }
+    }
+
+    /// Says that there are too many connections.
+    pub(super) async fn turn_away(self) {
+        self.refuse(&ApiError::TooManyConnections).await;
+    }
+
+    /// Reads one request and answers it, unless it becomes a WebSocket.
+    async fn serve_one(&mut self) -> Result<Option<(Seat, Vec<u8>, usize)>, End> {
+        let head = self.read_head().await?;
+        let body = self.read_body(&head).await?;
+        let request = Request { head: &head, received: &self.received, body: body.bytes(&self.received) };
+        match answer(&self.front, request).await {
+            Answer::Response(response) => {
+                let ends = !head.keeps_alive || self.front.live.is_draining();
+                let ending = if ends { Ending::Close } else { Ending::KeepAlive };
+                self.respond(&response, ending, head.method == Method::Head).await?;
+                if ends {
+                    return Err(End::Answered);
+                }
+                self.use_up(body.end(&head));
+                Ok(None)
+            }
+            Answer::Join { seat, response } => Ok(Some((seat, response, head.len))),
+        }
+    }
+
+    async fn read_head(&mut self) -> Result<Head, End> {
+        let deadline = Instant::now() + self.front.settings.head_timeout;
+        let len_max = self.front.settings.head_len_max;
+        let mut reader = HeadReader::default();
+        loop {
+            if let Some(head) = reader.read(&self.received, len_max).map_err(ApiError::Head)? {
+                return Ok(head);
+            }
+            let is_idle = self.received.is_empty();
+            if self.received.len() == self.received.capacity() {
+                let len = (self.received.capacity() * 2).max(RECEIVE_LEN_MIN).min(len_max);
+                self.received.reserve_exact(len - self.received.len());
+            }
+            match self.receive(len_max, deadline, is_idle).await {
+                Received::Bytes => {}
+                Received::TimedOut if !is_idle => return Err(ApiError::RequestTimeout.into()),
+                Received::TimedOut | Received::Stopped | Received::Closed => return Err(End::Silent),
+            }
+        }
+    }
+
+    async fn read_body(&mut self, head: &Head) -> Result<Body, End> {
+        let deadline = Instant::now() + self.front.settings.body_timeout;
+        let len_max = self.front.settings.body_len_max;
+        let is_awaited = head.expects_continue && self.received.len() == head.len;
+        match head.framing {
+            Framing::None | Framing::Length(0) => Ok(Body::InPlace(head.len..head.len)),
+            Framing::Length(len) => {
+                let Some(len) = usize::try_from(len).ok().filter(|len| *len <= len_max) else {
+                    return Err(ApiError::BodyTooLong { len_max }.into());
+                };
+                let end = head.len + len;
+                if is_awaited {
+                    self.send(CONTINUE.to_vec()).await?;
+                }
+                self.received.reserve_exact(end.saturating_sub(self.received.len()));
+                while self.received.len() < end {
+                    self.receive_body(end, deadline).await?;
+                }
+                Ok(Body::InPlace(head.len..end))
+            }
+            Framing::Chunked => {
+                if is_awaited {
+                    self.send(CONTINUE.to_vec()).await?;
+                }
+                let mut decoder = ChunkedDecoder::new(len_max, AROUND_CHUNKS_LEN_MAX);
+                let mut content = Vec::new();
+                loop {
+                    let progress =
+                        decoder.decode(&self.received[head.len..], &mut content).map_err(|error| match error {
+                            ChunkedError::TooLong => ApiError::BodyTooLong { len_max },
+                            other => ApiError::Chunked(other),
+                        })?;
+                    self.received.drain(head.len..head.len + progress.taken);
+                    if progress.done {
+                        return Ok(Body::Decoded(content));
+                    }
+                    self.received.reserve(CHUNKS_RECEIVE_LEN);
+                    self.receive_body(head.len + CHUNKS_RECEIVE_LEN, deadline).await?;
+                }
+            }
+        }
+    }
+
+    async fn receive_body(&mut self, end: usize, deadline: Instant) -> Result<(), End> {
+        match self.receive(end, deadline, false).await {
+            Received::Bytes => Ok(()),
+            Received::TimedOut => Err(ApiError::RequestTimeout.into()),
+            Received::Stopped | Received::Closed => Err(End::Silent),
+        }
+    }
+
+    /// Receives behind what was received, up to `end` bytes in all; there is capacity for at least one.
+    ///
+    /// When the time is up the read is dropped. On the ring that cancels it, with the buffer and the socket kept for
+    /// the kernel until it is done with them; what it may still have received is lost. So after anything but `Bytes`
+    /// the stream is read for no other purpose than to be closed.
+    async fn receive(&mut self, end: usize, deadline: Instant, stops_with_front: bool) -> Received {
+        let buffer = mem::take(&mut self.received);
+        let len = buffer.len();
+        let end = end.min(buffer.capacity());
+        debug_assert!(len < end, "a read of no bytes would look like the end of the stream");
+        let mut read = pin!(self.stream.read(buffer.slice_mut(len..end)));
+        let mut time_is_up = pin!(sleep_until(deadline));
+        let outcome = poll_fn(|cx| {
+            if let Poll::Ready((result, buffer)) = read.as_mut().poll(cx) {
+                return Poll::Ready(Ok((result, buffer)));
+            }
+            if stops_with_front && self.front.live.is_draining() {
+                return Poll::Ready(Err(Received::Stopped));
+            }
+            time_is_up.as_mut().poll(cx).map(|()| Err(Received::TimedOut))
+        })
+        .await;
+        let (result, buffer): (io::Result<usize>, SliceMut<Vec<u8>>) = match outcome {
+            Ok(done) => done,
+            Err(cut_short) => return cut_short,
+        };
+        self.received = buffer.into_inner();
+        match result {
+            Ok(0) | Err(_) => Received::Closed,
+            Ok(_) => Received::Bytes,
+        }
+    }
+
+    /// Forgets the request at the front of what was received; an idle connection keeps little memory.
+    fn use_up(&mut self, len: usize) {
+        self.received.drain(..len);
+        if self.received.capacity() > RECEIVE_LEN_KEPT {
+            self.received.shrink_to(RECEIVE_LEN_MIN);
+        }
+    }
+
+    async fn respond(&mut self, response: &Response, ending: Ending, to_head: bool) -> Result<(), End> {
+        let mut bytes = Vec::new();
+        response.write(&mut bytes, self.front.date(), ending, to_head);
+        self.send(bytes).await
+    }
+
+    async fn send(&mut self, bytes: Vec<u8>) -> Result<(), End> {
+        let answer_timeout = self.front.settings.answer_timeout;
+        match timeout(answer_timeout, self.stream.write_all(bytes)).await {
+            Ok((Ok(_), _)) => Ok(()),
+            Ok((Err(_), _)) | Err(_) => Err(End::Silent),
+        }
+    }
+
+    /// Answers with an error, and sees to it that the client can read it.
+    async fn refuse(mut self, error: &ApiError) {
+        // The head may be what is wrong, so this is all that is known of the method.
+        let to_head = self.received.starts_with(b"HEAD ");
+        if self.respond(&error.response(), Ending::Close, to_head).await.is_ok() {
+            self.linger().await;
+        }
+    }
+
+    /// Closes in stages (RFC 9112, section 9.6): says that nothing more will come, and takes what the client still
+    /// sends. Closed at once, with bytes unread, the socket would be reset, and the client could lose the answer.
+    async fn linger(mut self) {
+        if self.stream.shutdown().await.is_err() {
+            return;
+        }
+        let deadline = Instant::now() + LINGER_TIME;
+        let mut buffer = mem::take(&mut self.received);
+        buffer.clear();
+        buffer.reserve_exact(LINGER_RECEIVE_LEN);
+        let mut len_left = LINGER_LEN_MAX;
+        while let Ok((Ok(len), rest)) = timeout_at(deadline, self.stream.read(buffer)).await {
+            buffer = rest;
+            match len_left.checked_sub(len) {
+                Some(left) if len > 0 => len_left = left,
+                _ => return,
+            }
+        }
+    }
+
+    /// Hands the socket to the shard that keeps the seat, with every byte received behind the request.
+    fn hand_over(mut self, seat: Seat, response: Vec<u8>, head_len: usize) {
+        let behind = self.received.split_off(head_len);
+        // Every read and write before this one has ended: a connection that cut one short does not come here.
+        seat.join(into_owned_fd(self.stream), response, behind);
+    }
+}
+
+enum Received {
+    Bytes,
+    TimedOut,
+    /// The front stops.
+    Stopped,
+    /// The client closed, or the connection broke.
+    Closed,
+}
+
+/// The body of a request.
+enum Body {
+    /// Where it lies in what was received.
+    InPlace(Range<usize>),
+    /// Taken out of its chunks, which are used up.
+    Decoded(Vec<u8>),
+}
+
+impl Body {
+    fn bytes<'b>(&'b self, received: &'b [u8]) -> &'b [u8] {
+        match self {
+            Body::InPlace(range) => &received[range.clone()],
+            Body::Decoded(content) => content,
+        }
+    }
+
+    /// Where the request ends in what was received.
+    fn end(&self, head: &Head) -> usize {
+        match self {
+            Body::InPlace(range) => range.end,
+            Body::Decoded(_) => head.len,
+        }
+    }
+}
+
+/// What an idle connection holds to receive into, and the first size of a head's buffer.
+const RECEIVE_LEN_MIN: usize = 1 << 10;
+/// A buffer up to this size is kept for the next request.
+const RECEIVE_LEN_KEPT: usize = 4 << 10;
+/// Received at once of a chunked body.
+const CHUNKS_RECEIVE_LEN: usize = 4 << 10;
+/// Most bytes of chunk extensions and trailers, and chunks, of one body.
+const AROUND_CHUNKS_LEN_MAX: usize = 16 << 10;
+/// How long a connection is read after its last answer, and how far.
+const LINGER_TIME: Duration = Duration::from_secs(1);
+const LINGER_LEN_MAX: usize = 1 << 20;
+const LINGER_RECEIVE_LEN: usize = 16 << 10;

@@ -1,0 +1,138 @@
+//! From a request to its answer, by way of the shards.
+
+use futures_channel::oneshot;
+
+use super::Front;
+use crate::channel::{ChannelId, ChannelView};
+use crate::handoff::{CreateError, Reply, Seat, ShardHandle, ToShard};
+use crate::http::{Framing, Head, Response, Status, Target, query, upgrade};
+use crate::rest::{self, ApiError, ChannelRequest};
+use crate::route::{self, Action};
+
+/// A whole request.
+#[derive(Clone, Copy)]
+pub(super) struct Request<'b> {
+    pub(super) head: &'b Head,
+    /// What was received, beginning with the head.
+    pub(super) received: &'b [u8],
+    pub(super) body: &'b [u8],
+}
+
+pub(super) enum Answer {
+    Response(Response),
+    /// The connection becomes a WebSocket: `response` is what the shard sends first.
+    Join {
+        seat: Seat,
+        response: Vec<u8>,
+    },
+}
+
+/// Does what a request asks for.
+pub(super) async fn answer(front: &Front, request: Request<'_>) -> Answer {
+    match act(front, request).await {
+        Ok(answer) => answer,
+        Err(error) => Answer::Response(error.response()),
+    }
+}
+
+async fn act(front: &Front, request: Request<'_>) -> Result<Answer, ApiError> {
+    let Target::Resource { path, query } = &request.head.target else {
+        return Ok(Answer::Response(options(route::METHODS)));
+    };
+    let path = text(&request.received[path.clone()]);
+    let response = match route::route(request.head.method, path)? {
+        Action::ListChannels => list(front).await?,
+        Action::CreateChannel => create(front, request).await?,
+        Action::ReadChannel(id) => read(front, id).await?,
+        Action::DeleteChannel(id) => delete(front, id).await?,
+        Action::Connect(id) => return connect(front, request, text(&request.received[query.clone()]), id).await,
+        Action::Health => rest::health(),
+        Action::Options(allow) => options(allow),
+    };
+    Ok(Answer::Response(response))
+}
+
+/// A part of the request target, which is ASCII.
+fn text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).unwrap_or_default()
+}
+
+fn options(allow: &'static str) -> Response {
+    Response::empty(Status::NO_CONTENT).with("Allow", allow)
+}
+
+async fn list(front: &Front) -> Result<Response, ApiError> {
+    // All are asked before the first is waited for.
+    let asked: Vec<_> =
+        front.registry.shards().iter().map(|shard| ask(shard, |reply| ToShard::List { reply })).collect();
+    let mut views: Vec<ChannelView> = Vec::new();
+    for reply in asked {
+        views.extend(front.answered(reply).await?);
+    }
+    views.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+    Ok(rest::list(&views, front.settings.public_port))
+}
+
+async fn create(front: &Front, request: Request<'_>) -> Result<Response, ApiError> {
+    if request.head.framing == Framing::None {
+        return Err(ApiError::BodyMissing);
+    }
+    let fields = request.head.fields(request.received);
+    let content_type = fields.all("content-type").next();
+    let wanted = ChannelRequest::parse(content_type, request.body)?;
+    let token = rest::generate_token().map_err(|_| ApiError::Unavailable)?;
+    for attempts_left in (0..GENERATED_ID_ATTEMPTS).rev() {
+        let id = match &wanted.id {
+            Some(id) => id.clone(),
+            None => rest::generate_id().map_err(|_| ApiError::Unavailable)?,
+        };
+        let spec = wanted.spec(id.clone(), token.clone());
+        let reply = ask(front.registry.owner(&id), |reply| ToShard::Create { spec, reply });
+        match front.answered(reply).await? {
+            Ok(view) => return Ok(rest::created(&view, &token, front.settings.public_port)),
+            Err(CreateError::IdTaken) if wanted.id.is_none() && attempts_left > 0 => {}
+            Err(CreateError::IdTaken) if wanted.id.is_none() => break,
+            Err(error) => return Err(ApiError::from_create(error, id)),
+        }
+    }
+    Err(ApiError::Unavailable)
+}
+
+async fn read(front: &Front, id: ChannelId) -> Result<Response, ApiError> {
+    let reply = ask(&front.registry.owner(&id).clone(), |reply| ToShard::Read { id, reply });
+    let view = front.answered(reply).await?.ok_or(ApiError::NoSuchChannel)?;
+    Ok(rest::one(&view, front.settings.public_port))
+}
+
+async fn delete(front: &Front, id: ChannelId) -> Result<Response, ApiError> {
+    let reply = ask(front.registry.owner(&id), |reply| ToShard::Delete { id: id.clone(), reply });
+    if front.answered(reply).await? { Ok(rest::deleted(&id)) } else { Err(ApiError::NoSuchChannel) }
+}
+
+async fn connect(front: &Front, request: Request<'_>, query: &str, id: ChannelId) -> Result<Answer, ApiError> {
+    let accept = upgrade::check(request.head, request.head.fields(request.received))?;
+    let token = query::parameter(query, "token").map_err(|_| ApiError::Query)?.ok_or(ApiError::TokenMissing)?;
+    let token = token.into_owned();
+    let reply = ask(&front.registry.owner(&id).clone(), |reply| ToShard::Admit { id, token, reply });
+    let seat = front.answered(reply).await??;
+    Ok(Answer::Join { seat, response: accept.response() })
+}
+
+fn ask<T>(shard: &ShardHandle, question: impl FnOnce(Reply<T>) -> ToShard) -> oneshot::Receiver<T> {
+    let (reply, receiver) = oneshot::channel();
+    shard.send(question(reply));
+    receiver
+}
+
+impl Front {
+    /// What the shard answers. Nobody answers when it is gone, or hangs.
+    async fn answered<T>(&self, reply: oneshot::Receiver<T>) -> Result<T, ApiError> {
+        match monoio::time::timeout(self.settings.answer_timeout, reply).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(oneshot::Canceled)) | Err(_) => Err(ApiError::Unavailable),
+        }
+    }
+}
+
+/// With 32 random bits and a million channels, one attempt in 4 000 meets a taken id; eight never do.
+const GENERATED_ID_ATTEMPTS: u32 = 8;

@@ -1,0 +1,58 @@
+//! The sockets of a shard and what is in flight on them.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crate::channel::ClientId;
+
+/// One socket.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub client: ClientId,
+    socket: OwnedFd,
+    /// A receive is in flight.
+    pub receiving: bool,
+    /// A send is in flight.
+    pub sending: bool,
+    /// The client has closed its sending side: there is nothing more to receive.
+    pub hung_up: bool,
+    /// The relay is done with it: it is closed when nothing is in flight any more.
+    pub cutting: bool,
+}
+
+impl Connection {
+    pub(super) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Sends an end-of-stream behind what was sent. A connection that is broken needs none.
+    pub(super) fn shut_write(&self) {
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Write);
+    }
+}
+
+/// The sockets by slot; the slots are the relay's.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    by_slot: Vec<Option<Connection>>,
+}
+
+impl Connections {
+    pub(super) fn open(&mut self, client: ClientId, socket: OwnedFd) {
+        let index = client.slot as usize;
+        if index >= self.by_slot.len() {
+            self.by_slot.resize_with(index + 1, || None);
+        }
+        debug_assert!(self.by_slot[index].is_none());
+        self.by_slot[index] =
+            Some(Connection { client, socket, receiving: false, sending: false, hung_up: false, cutting: false });
+    }
+
+    /// The connection in a slot that is in use.
+    pub(super) fn at(&mut self, slot: u32) -> &mut Connection {
+        self.by_slot[slot as usize].as_mut().expect("completions and outputs name open connections")
+    }
+
+    pub(super) fn close(&mut self, slot: u32) {
+        self.by_slot[slot as usize] = None;
+    }
+}

@@ -1,0 +1,48 @@
+//! What fronts ask of a shard, and the sockets that they hand over.
+
+use crate::handoff::{Join, Seat, ToShard};
+use crate::time::Time;
+
+use super::Shard;
+
+impl Shard {
+    /// Answers everything that is in the mailbox.
+    pub(super) fn read_mail(&mut self, now: Time) {
+        while let Ok(message) = self.mailbox.try_recv() {
+            self.answer(now, message);
+        }
+    }
+
+    /// A front that no longer waits for an answer does not get one, and that is all.
+    fn answer(&mut self, now: Time, message: ToShard) {
+        match message {
+            ToShard::Create { spec, reply } => drop(reply.send(self.relay.create(now, spec))),
+            ToShard::Read { id, reply } => drop(reply.send(self.relay.read(now, &id))),
+            ToShard::List { reply } => drop(reply.send(self.relay.list(now))),
+            ToShard::Delete { id, reply } => drop(reply.send(self.relay.delete(now, &id))),
+            ToShard::Admit { id, token, reply } => {
+                let admission = self.relay.admit(&id, &token);
+                // Unsent, the seat is dropped here and gives its place back by mail.
+                drop(reply.send(admission.map(|place| Seat::new(place, self.handle.clone()))));
+            }
+            ToShard::Join(join) => self.join(now, join),
+            ToShard::Leave { place } => self.relay.leave(place),
+            ToShard::Shutdown { grace } => {
+                self.ending = true;
+                self.relay.shut_down(now, grace);
+            }
+        }
+    }
+
+    fn join(&mut self, now: Time, join: Join) {
+        let Join { seat, socket, response, mut received } = join;
+        let Some(place) = seat.take() else { return };
+        // A socket that says "try again" instead of waiting would keep the ring from waiting for it.
+        if rustix::io::ioctl_fionbio(&socket, false).is_err() {
+            self.relay.leave(place);
+            return;
+        }
+        let client = self.relay.join(now, place, &response);
+        self.adopt(now, client, socket, &mut received);
+    }
+}

@@ -1,0 +1,150 @@
+//! How long connections last, and how many there may be.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use ringrelay::front::FrontSettings;
+
+use crate::rig::{Client, PATIENCE, Rig, get, request, settings};
+
+const SHORT: Duration = Duration::from_millis(150);
+
+#[test]
+fn a_head_that_stays_unfinished_is_answered_408_and_closed() {
+    let rig = Rig::with(FrontSettings { head_timeout: SHORT, ..settings() });
+    let mut client = rig.client();
+    let began = Instant::now();
+    client.send("GET /healthz HTT");
+    let response = client.response();
+    assert_eq!((response.status, response.error_code().as_str()), (408, "request_timeout"));
+    assert!(began.elapsed() >= SHORT, "{:?}", began.elapsed());
+    client.assert_closed();
+}
+
+#[test]
+fn bytes_that_trickle_in_do_not_prolong_a_head() {
+    let rig = Rig::with(FrontSettings { head_timeout: SHORT, ..settings() });
+    let mut client = rig.client();
+    let mut trickle = client.another();
+    let began = Instant::now();
+    let sender = std::thread::spawn(move || {
+        use std::io::Write;
+        // Until the front has closed, which resets the connection at some point.
+        while began.elapsed() < PATIENCE && trickle.stream.write_all(b"a").is_ok() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    });
+    assert_eq!(client.response().status, 408);
+    assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
+    drop(client);
+    sender.join().unwrap();
+}
+
+#[test]
+fn an_idle_connection_is_closed_without_a_word() {
+    let rig = Rig::with(FrontSettings { head_timeout: SHORT, ..settings() });
+    rig.client().assert_closed();
+    let mut client = rig.client();
+    client.send(get("/healthz"));
+    assert_eq!(client.response().status, 200);
+    client.assert_closed();
+}
+
+#[test]
+fn a_body_that_stays_unfinished_is_answered_408_and_closed() {
+    let rig = Rig::with(FrontSettings { body_timeout: SHORT, ..settings() });
+    for lines in ["Content-Length: 20", "Transfer-Encoding: chunked"] {
+        let mut client = rig.client();
+        client.send(request("POST /channels", &[lines], "") + "5\r\n{");
+        assert_eq!(client.response().status, 408, "{lines}");
+        client.assert_closed();
+    }
+}
+
+#[test]
+fn connections_above_the_bound_are_turned_away_with_503() {
+    let rig = Rig::with(FrontSettings { connections_max: 2, ..settings() });
+    let mut kept = [rig.client(), rig.client()];
+    for client in &mut kept {
+        client.send(get("/healthz"));
+        assert_eq!(client.response().status, 200);
+    }
+    let mut one_more = rig.client();
+    one_more.send(get("/healthz"));
+    let refused = one_more.response();
+    assert_eq!((refused.status, refused.error_code().as_str()), (503, "too_many_connections"));
+    one_more.assert_closed();
+
+    let [mut first, second] = kept;
+    drop(second);
+    first.send(get("/healthz"));
+    assert_eq!(first.response().status, 200);
+    // The place is free as soon as the front has seen the end of the second.
+    let deadline = Instant::now() + PATIENCE;
+    while rig.ask(&get("/healthz")).status != 200 {
+        assert!(Instant::now() < deadline, "the place is not given free");
+    }
+}
+
+#[test]
+fn a_front_that_stops_closes_idle_connections_and_its_listener() {
+    let mut rig = Rig::with(FrontSettings { stop_grace: PATIENCE, ..settings() });
+    let mut idle = rig.client();
+    let mut used = rig.client();
+    used.send(get("/healthz"));
+    assert_eq!(used.response().status, 200);
+    let began = Instant::now();
+    rig.stop();
+    assert!(began.elapsed() < PATIENCE / 2, "nobody is waited for: {:?}", began.elapsed());
+    idle.assert_closed();
+    used.assert_closed();
+    assert!(TcpStream::connect(rig.address).is_err(), "the listener is closed");
+}
+
+#[test]
+fn a_front_that_stops_answers_the_request_under_way() {
+    let mut rig = Rig::with(FrontSettings { stop_grace: PATIENCE, ..settings() });
+    let mut client = rig.client();
+    let mut late = client.another();
+    client.send(request("POST /channels", &["Expect: 100-continue", "Content-Length: 18"], ""));
+    assert_eq!(client.head().status, 100, "the front waits for the body");
+    let address = rig.address;
+    let stopping = std::thread::spawn(move || {
+        rig.stop();
+        rig
+    });
+    // Once the listener is closed the front is draining.
+    let deadline = Instant::now() + PATIENCE;
+    while TcpStream::connect(address).is_ok() {
+        assert!(Instant::now() < deadline, "the listener stays open");
+    }
+    late.send(r#"{"pattern":"echo"}"#);
+    let answer = client.response();
+    assert_eq!((answer.status, answer.header("connection")), (201, Some("close")));
+    client.assert_closed();
+    stopping.join().unwrap();
+}
+
+#[test]
+fn a_front_that_stops_cuts_what_does_not_end() {
+    let mut rig = Rig::start();
+    let mut client = rig.client();
+    client.send(request("POST /channels", &["Expect: 100-continue", "Content-Length: 18"], ""));
+    assert_eq!(client.head().status, 100);
+    rig.stop();
+    client.assert_closed();
+}
+
+#[test]
+fn many_connections_come_and_go() {
+    let rig = Rig::with(FrontSettings { connections_max: 2000, ..settings() });
+    for _ in 0..20 {
+        let mut clients: Vec<Client> = (0..50).map(|_| rig.client()).collect();
+        for client in &mut clients {
+            client.send(get("/healthz"));
+        }
+        for client in &mut clients {
+            assert_eq!(client.response().status, 200);
+        }
+    }
+}

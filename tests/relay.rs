@@ -1,0 +1,287 @@
+//! The core in virtual time, one behaviour a test.
+
+use std::time::Duration;
+
+use ringrelay::channel::{AdmitError, ChannelId, ChannelSpec, ClientId, CreateError, Pattern, Token};
+use ringrelay::chunk::{Piece, Pieces};
+use ringrelay::relay::{Input, Limits, Output, Relay};
+use ringrelay::time::Time;
+
+const LAG_MAX: u64 = 10_000;
+
+fn at(ms: u64) -> Time {
+    Time::ZERO + Duration::from_millis(ms)
+}
+
+fn relay() -> Relay {
+    Relay::new(3, Limits { message_len_max: 1000, lag_max: LAG_MAX })
+}
+
+fn spec(id: &str, pattern: Pattern) -> ChannelSpec {
+    ChannelSpec {
+        id: ChannelId::parse(id).unwrap(),
+        token: Token::new("secret"),
+        pattern,
+        client_limit: None,
+        timeout: None,
+        exclude_sender: false,
+        history: 0,
+    }
+}
+
+/// A relay with one pub-sub channel and `count` clients whose upgrades have been answered.
+fn with_clients(spec: ChannelSpec, count: usize) -> (Relay, Vec<ClientId>) {
+    let mut relay = relay();
+    let id = spec.id.clone();
+    relay.create(at(0), spec).unwrap();
+    let clients = (0..count).map(|_| join(&mut relay, &id)).collect();
+    complete_all(&mut relay, at(0));
+    (relay, clients)
+}
+
+fn join(relay: &mut Relay, id: &ChannelId) -> ClientId {
+    let place = relay.admit(id, "secret").unwrap();
+    relay.join(at(0), place, b"101")
+}
+
+fn drain(relay: &mut Relay, now: Time) -> Vec<Output> {
+    let mut outputs = Vec::new();
+    relay.drain(now, |output| outputs.push(output));
+    outputs
+}
+
+/// Completes sends until there are none; returns what each client was sent, in order of the sends.
+fn complete_all(relay: &mut Relay, now: Time) -> Vec<(ClientId, Vec<u8>)> {
+    let mut sent = Vec::new();
+    loop {
+        let outputs = drain(relay, now);
+        if outputs.is_empty() {
+            return sent;
+        }
+        for output in outputs {
+            match output {
+                Output::Send(client, pieces) => {
+                    let bytes = bytes(&pieces);
+                    relay.handle(now, client, Input::Sent(bytes.len()));
+                    sent.push((client, bytes));
+                }
+                Output::Cut(client) => relay.handle(now, client, Input::Closed),
+                Output::CancelSend(_) | Output::ShutWrite(_) => {}
+            }
+        }
+    }
+}
+
+fn bytes(pieces: &Pieces) -> Vec<u8> {
+    pieces.iter().flat_map(Piece::to_vec).collect()
+}
+
+fn say(relay: &mut Relay, now: Time, client: ClientId, payload: &[u8]) {
+    let mut frame = vec![0x82];
+    if payload.len() < 126 {
+        frame.push(0x80 | payload.len() as u8);
+    } else {
+        frame.push(0xfe);
+        frame.extend((payload.len() as u16).to_be_bytes());
+    }
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    relay.handle(now, client, Input::Received(&mut frame));
+}
+
+fn sends(outputs: Vec<Output>) -> Vec<(ClientId, Pieces)> {
+    let send = |output| match output {
+        Output::Send(client, pieces) => (client, pieces),
+        other => panic!("{other:?}"),
+    };
+    outputs.into_iter().map(send).collect()
+}
+
+#[test]
+fn a_broadcast_is_the_same_memory_for_all() {
+    let (mut relay, clients) = with_clients(spec("c", Pattern::PubSub), 3);
+    say(&mut relay, at(1), clients[0], b"hello");
+    let sends = sends(drain(&mut relay, at(1)));
+    assert_eq!(sends.len(), 3);
+    for (_, pieces) in &sends {
+        assert_eq!(bytes(pieces), b"\x82\x05hello");
+        assert_eq!(pieces[0].cells().as_ptr(), sends[0].1[0].cells().as_ptr());
+    }
+}
+
+#[test]
+fn what_comes_during_a_send_goes_out_with_the_next() {
+    let (mut relay, clients) = with_clients(spec("c", Pattern::PubSub), 1);
+    say(&mut relay, at(1), clients[0], b"0");
+    let first = sends(drain(&mut relay, at(1)));
+    assert_eq!(bytes(&first[0].1), b"\x82\x010");
+    for i in b'1'..=b'9' {
+        say(&mut relay, at(1), clients[0], &[i]);
+        assert!(drain(&mut relay, at(1)).is_empty(), "one send in flight at a time");
+    }
+    relay.handle(at(1), clients[0], Input::Sent(3));
+    let second = sends(drain(&mut relay, at(1)));
+    assert_eq!(second[0].1.len(), 1, "one run of bytes");
+    assert_eq!(bytes(&second[0].1).len(), 9 * 3);
+}
+
+#[test]
+fn messages_of_one_turn_leave_in_one_send() {
+    let (mut relay, clients) = with_clients(spec("c", Pattern::PubSub), 2);
+    (0..20).for_each(|_| say(&mut relay, at(1), clients[0], b"x"));
+    assert_eq!(sends(drain(&mut relay, at(1))).len(), 2);
+}
+
+#[test]
+fn a_channel_expires_to_the_microsecond_and_a_message_renews_it() {
+    let mut spec = spec("c", Pattern::PubSub);
+    spec.timeout = Some(Duration::from_millis(100));
+    let id = spec.id.clone();
+    let (mut relay, clients) = with_clients(spec, 1);
+    say(&mut relay, at(60), clients[0], b"x");
+    complete_all(&mut relay, at(60));
+    let before = Time::ZERO + Duration::from_micros(159_999);
+    complete_all(&mut relay, before);
+    let countdown = relay.read(before, &id).expect("it was renewed").countdown;
+    assert_eq!(countdown, Some(Duration::from_micros(1)));
+    assert!(relay.next_deadline().is_some_and(|deadline| deadline <= at(160)), "the driver wakes in time");
+    let sent = complete_all(&mut relay, at(160));
+    assert_eq!(sent, [(clients[0], b"\x88\x11\x11\x3achannel expired".to_vec())]);
+    assert!(relay.read(at(160), &id).is_none());
+}
+
+#[test]
+fn a_timeout_beyond_all_clocks_never_comes() {
+    let mut spec = spec("c", Pattern::Echo);
+    spec.timeout = Some(Duration::from_millis(1 << 53));
+    let (relay, _) = with_clients(spec.clone(), 0);
+    assert_eq!(relay.read(at(5), &spec.id).unwrap().countdown, Some(Duration::from_millis((1 << 53) - 5)));
+}
+
+#[test]
+fn a_slow_consumer_gets_whole_frames_and_4408_and_the_others_everything() {
+    let (mut relay, clients) = with_clients(spec("c", Pattern::PubSub), 2);
+    let payload = [7; 500];
+    say(&mut relay, at(1), clients[0], &payload);
+    // The second client's send does not end; the first one's do.
+    let stuck = sends(drain(&mut relay, at(1))).pop().unwrap();
+    relay.handle(at(1), clients[0], Input::Sent(504));
+    let mut fast = 1;
+    let cancelled = loop {
+        assert!(fast < 100, "the slow one is found");
+        say(&mut relay, at(1), clients[0], &payload);
+        let mut cancelled = false;
+        for output in drain(&mut relay, at(1)) {
+            match output {
+                Output::Send(client, pieces) => {
+                    assert_eq!((client, bytes(&pieces).len()), (clients[0], 504));
+                    relay.handle(at(1), client, Input::Sent(504));
+                    fast += 1;
+                }
+                Output::CancelSend(client) => cancelled = client == clients[1],
+                other => panic!("{other:?}"),
+            }
+        }
+        if cancelled {
+            break fast;
+        }
+    };
+    assert!((cancelled as u64 - 2) * 504 <= LAG_MAX + 504 && cancelled as u64 * 504 > LAG_MAX);
+    relay.handle(at(1), clients[1], Input::Sent(100));
+    let rest = complete_all(&mut relay, at(1));
+    let [(client, bytes_of_record), (_, close)] = &rest[..] else { panic!("{rest:?}") };
+    assert_eq!(*client, clients[1]);
+    assert_eq!(*bytes_of_record, bytes(&stuck.1)[100..]);
+    assert_eq!(close[..4], [0x88, 15, 0x11, 0x38]);
+    assert_eq!(relay.read(at(1), &ChannelId::parse("c").unwrap()).unwrap().clients, 1);
+    // It never answers, and is cut.
+    assert!(!complete_all(&mut relay, at(1)).iter().any(|(client, _)| *client == clients[1]));
+    assert!(matches!(drain(&mut relay, at(60_000))[..], [Output::Cut(client)] if client == clients[1]));
+}
+
+#[test]
+fn a_reader_that_never_reads_an_echo_is_closed_too() {
+    let (mut relay, clients) = with_clients(spec("c", Pattern::Echo), 1);
+    for _ in 0..100 {
+        say(&mut relay, at(1), clients[0], &[7; 500]);
+        if drain(&mut relay, at(1)).iter().any(|output| matches!(output, Output::CancelSend(_))) {
+            return;
+        }
+    }
+    panic!("it was not closed");
+}
+
+#[test]
+fn one_message_of_the_largest_size_fits_whatever_the_lag_bound() {
+    let mut relay = Relay::new(0, Limits { message_len_max: 1000, lag_max: 1 });
+    let spec = spec("c", Pattern::PubSub);
+    let id = spec.id.clone();
+    relay.create(at(0), spec).unwrap();
+    let clients: Vec<ClientId> = (0..2).map(|_| join(&mut relay, &id)).collect();
+    complete_all(&mut relay, at(0));
+    say(&mut relay, at(1), clients[0], &[0; 1000]);
+    drain(&mut relay, at(1));
+    say(&mut relay, at(1), clients[0], b"x");
+    assert!(drain(&mut relay, at(1)).is_empty());
+}
+
+#[test]
+fn the_client_limit_counts_reservations() {
+    let mut spec = spec("c", Pattern::PubSub);
+    spec.client_limit = Some(2);
+    let id = spec.id.clone();
+    let (mut relay, _) = with_clients(spec, 1);
+    let place = relay.admit(&id, "secret").unwrap();
+    assert_eq!(relay.admit(&id, "secret").unwrap_err(), AdmitError::Full);
+    assert_eq!(relay.admit(&id, "wrong").unwrap_err(), AdmitError::WrongToken, "the token comes first");
+    relay.leave(place);
+    let place = relay.admit(&id, "secret").unwrap();
+    relay.join(at(0), place, b"101");
+    assert_eq!(relay.admit(&id, "secret").unwrap_err(), AdmitError::Full);
+}
+
+#[test]
+fn a_place_in_a_deleted_channel_fits_no_other() {
+    let mut relay = relay();
+    let first = spec("first", Pattern::Echo);
+    let id = first.id.clone();
+    relay.create(at(0), first).unwrap();
+    let place = relay.admit(&id, "secret").unwrap();
+    assert!(relay.delete(at(0), &id) && !relay.delete(at(0), &id));
+    relay.create(at(0), spec("second", Pattern::Echo)).unwrap();
+    let client = relay.join(at(0), place, b"101");
+    let sent = complete_all(&mut relay, at(0));
+    assert_eq!(sent.iter().flat_map(|(_, bytes)| bytes.clone()).take(7).collect::<Vec<_>>(), b"101\x88\x11\x11\x34");
+    assert!(sent.iter().all(|(to, _)| *to == client));
+    assert_eq!(relay.read(at(0), &ChannelId::parse("second").unwrap()).unwrap().clients, 0);
+}
+
+#[test]
+fn a_shutdown_closes_all_and_cuts_who_does_not_answer() {
+    let (mut relay, clients) = with_clients(spec("c", Pattern::PubSub), 3);
+    relay.shut_down(at(10), Duration::from_millis(500));
+    let sent = complete_all(&mut relay, at(10));
+    assert_eq!(sent.len(), 3);
+    assert!(sent.iter().all(|(_, bytes)| bytes[2..4] == 1001u16.to_be_bytes()));
+    // One answers, and then closes its side too.
+    relay.handle(at(20), clients[0], Input::Received(&mut [0x88, 0x80, 0, 0, 0, 0]));
+    assert!(matches!(drain(&mut relay, at(20))[..], [Output::ShutWrite(_)]));
+    relay.handle(at(21), clients[0], Input::Hangup);
+    complete_all(&mut relay, at(21));
+    assert!(relay.has_clients());
+    assert_eq!(relay.next_deadline(), Some(at(510)));
+    assert_eq!(drain(&mut relay, at(510)).len(), 2);
+    let refused = relay.create(at(11), spec("d", Pattern::Echo)).unwrap_err();
+    assert_eq!(refused, CreateError::ShuttingDown);
+}
+
+#[test]
+fn what_was_said_before_a_deletion_still_arrives() {
+    let (mut relay, clients) = with_clients(spec("c", Pattern::PubSub), 2);
+    say(&mut relay, at(1), clients[0], b"last words");
+    relay.delete(at(1), &ChannelId::parse("c").unwrap());
+    let sent = complete_all(&mut relay, at(1));
+    let to_second: Vec<u8> =
+        sent.iter().filter(|(to, _)| *to == clients[1]).flat_map(|(_, bytes)| bytes.clone()).collect();
+    assert_eq!(to_second[..16], *b"\x82\x0alast words\x88\x11\x11\x34");
+}

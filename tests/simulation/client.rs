@@ -1,0 +1,189 @@
+//! A client of the simulation: what it has sent and got, and what it should have got.
+
+use ringrelay::channel::ClientId;
+
+/// A message or control frame as the client sees it: opcode and payload.
+pub type Frame = (u8, Vec<u8>);
+
+/// What the relay may do to a connection from its side, and when nothing is expected of it any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// A close frame with this code, behind everything that the client was to get until then.
+    AfterAll(u16),
+    /// A close frame with this code, with less before it.
+    Early(u16),
+    /// Its answer to a close frame of the client.
+    Answer,
+    /// No close frame need come: the client hung up.
+    None,
+}
+
+pub struct Client {
+    pub id: ClientId,
+    /// Index of its channel in the world.
+    pub channel: usize,
+    /// Bytes on their way to the relay.
+    pub to_relay: Vec<u8>,
+    /// Ends of whole messages in `to_relay`, with what the model is to do when they have been delivered.
+    pub units: Vec<(usize, Unit)>,
+    /// Bytes of the send in flight; `None` = there is none.
+    pub in_flight: Option<Vec<u8>>,
+    /// Whether it reads at all.
+    pub stalled: bool,
+    /// Everything it got.
+    pub got: Vec<u8>,
+    /// Data frames that it is to get, in order.
+    pub expected: Vec<Frame>,
+    /// Own messages that it is not to get.
+    pub left_out: u64,
+    /// Payloads of the pongs that it is to get.
+    pub pongs: Vec<Vec<u8>>,
+    /// Set once the connection is ending.
+    pub end: Option<End>,
+    /// The client has closed its side.
+    pub hung_up: bool,
+    /// The relay has shut its side.
+    pub shut: bool,
+    /// The relay has had the socket closed.
+    pub cut: bool,
+}
+
+/// Something that takes effect when its last byte arrives.
+#[derive(Clone, Debug)]
+pub enum Unit {
+    Message(Frame),
+    Ping(Vec<u8>),
+    Close,
+    /// Breaks the protocol: this close code answers it.
+    Violation(u16),
+}
+
+impl Client {
+    pub fn new(id: ClientId, channel: usize) -> Client {
+        Client {
+            id,
+            channel,
+            to_relay: Vec::new(),
+            units: Vec::new(),
+            in_flight: None,
+            stalled: false,
+            got: Vec::new(),
+            expected: Vec::new(),
+            left_out: 0,
+            pongs: Vec::new(),
+            end: None,
+            hung_up: false,
+            shut: false,
+            cut: false,
+        }
+    }
+
+    /// Whether what it sends still counts.
+    pub fn is_open(&self) -> bool {
+        self.end.is_none() && !self.hung_up && !self.cut
+    }
+
+    pub fn queue(&mut self, bytes: &[u8], unit: Unit) {
+        self.queue_early(bytes, bytes.len(), unit);
+    }
+
+    /// Queues `bytes`, of which the first `effective` are enough for `unit` to take effect.
+    pub fn queue_early(&mut self, bytes: &[u8], effective: usize, unit: Unit) {
+        self.units.push((self.to_relay.len() + effective, unit));
+        self.to_relay.extend_from_slice(bytes);
+    }
+
+    /// The first `len` bytes on the way, and the units that end in them.
+    pub fn take(&mut self, len: usize) -> (Vec<u8>, Vec<Unit>) {
+        let bytes = self.to_relay.drain(..len).collect();
+        let ended = self.units.iter().take_while(|(end, _)| *end <= len).count();
+        let units = self.units.drain(..ended).map(|(_, unit)| unit).collect();
+        self.units.iter_mut().for_each(|(end, _)| *end -= len);
+        (bytes, units)
+    }
+
+    /// Compares what it got with what it was to get. `complete` = all that was sent has arrived.
+    pub fn check(&self, response: &[u8], complete: bool) {
+        let shown = self.got.len().min(response.len());
+        assert_eq!(self.got[..shown], response[..shown], "the answer to the upgrade comes first");
+        let (frames, rest) = parse(&self.got[shown..]);
+        let whole = complete && !self.stalled;
+        assert!(rest.is_empty() || !whole, "{:?}: half a frame at the end", self.id);
+        let mut closes = frames.iter().filter(|(opcode, _)| *opcode == 8);
+        let close = closes.next();
+        assert!(closes.next().is_none(), "one close frame");
+        if close.is_some() {
+            assert_eq!(frames.last().map(|(opcode, _)| *opcode), Some(8), "nothing follows a close frame");
+        }
+        let data: Vec<&Frame> = frames.iter().filter(|(opcode, _)| *opcode < 8).collect();
+        let pongs: Vec<&Vec<u8>> =
+            frames.iter().filter(|(opcode, _)| *opcode == 10).map(|(_, payload)| payload).collect();
+        assert!(
+            data.len() <= self.expected.len() && data.iter().zip(&self.expected).all(|(got, due)| *got == due),
+            "{:?} got {data:?} and not a beginning of {:?}",
+            self.id,
+            self.expected
+        );
+        assert!(pongs.len() <= self.pongs.len() && pongs.iter().zip(&self.pongs).all(|(got, due)| *got == due));
+        let code = close.map(|(_, payload)| u16::from_be_bytes([payload[0], payload[1]]));
+        match self.end {
+            None => assert_eq!(code, None, "{:?} was closed without a reason", self.id),
+            Some(End::AfterAll(due) | End::Early(due)) => {
+                assert!(code.is_none_or(|code| code == due), "{code:?} {due}")
+            }
+            Some(End::Answer) => assert!(code.is_none_or(|code| code == 1000)),
+            Some(End::None) => {}
+        }
+        if !whole {
+            return;
+        }
+        match self.end {
+            None | Some(End::AfterAll(_)) => {
+                assert_eq!(data.len(), self.expected.len(), "{:?} misses messages", self.id);
+                assert_eq!(pongs.len(), self.pongs.len());
+                assert_eq!(code.is_some(), self.end.is_some());
+            }
+            Some(End::Early(_) | End::Answer) => assert!(code.is_some(), "{:?} misses its close frame", self.id),
+            Some(End::None) => {}
+        }
+    }
+}
+
+/// The whole unmasked frames in `bytes`, and what is left.
+fn parse(mut bytes: &[u8]) -> (Vec<Frame>, &[u8]) {
+    let mut frames = Vec::new();
+    loop {
+        let [first, second, rest @ ..] = bytes else { return (frames, bytes) };
+        assert_eq!(first & 0xf0, 0x80, "an unfragmented frame without extensions");
+        let (len, rest) = match second {
+            126 if rest.len() >= 2 => (usize::from(u16::from_be_bytes([rest[0], rest[1]])), &rest[2..]),
+            127 if rest.len() >= 8 => (u64::from_be_bytes(rest[..8].try_into().unwrap()) as usize, &rest[8..]),
+            126 | 127 => return (frames, bytes),
+            len => (usize::from(*len), rest),
+        };
+        if rest.len() < len {
+            return (frames, bytes);
+        }
+        frames.push((first & 0x0f, rest[..len].to_vec()));
+        bytes = &rest[len..];
+    }
+}
+
+/// A masked frame, as clients send it.
+pub fn masked(first: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
+    let mut bytes = vec![first];
+    match payload.len() {
+        len @ 0..=125 => bytes.push(0x80 | len as u8),
+        len @ 126..=0xffff => {
+            bytes.push(0xfe);
+            bytes.extend((len as u16).to_be_bytes());
+        }
+        len => {
+            bytes.push(0xff);
+            bytes.extend((len as u64).to_be_bytes());
+        }
+    }
+    bytes.extend(mask);
+    bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
+    bytes
+}

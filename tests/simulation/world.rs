@@ -1,0 +1,484 @@
+//! The relay, its clients and the model, moved on by random steps.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use ringrelay::channel::{AdmitError, ChannelId, ChannelSpec, ClientId, Pattern, Token};
+use ringrelay::chunk::Piece;
+use ringrelay::relay::{Input, Limits, Output, Relay};
+use ringrelay::time::Time;
+
+use super::client::{Client, End, Unit, masked};
+
+/// Largest message; small, so that the bound is met often.
+const MESSAGE_LEN_MAX: u64 = 3000;
+const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
+/// The largest message and its header: a lag bound below it counts as this.
+const FRAME_LEN_MAX: u64 = MESSAGE_LEN_MAX + 10;
+/// More than the relay's own patience with connections that are closing.
+const LONG: Duration = Duration::from_secs(10);
+
+struct Channel {
+    id: ChannelId,
+    pattern: Pattern,
+    exclude_sender: bool,
+    history: usize,
+    limit: Option<u64>,
+    timeout: Option<Duration>,
+    active_at: Time,
+    alive: bool,
+    /// Every broadcast so far.
+    sequence: Vec<(u8, Vec<u8>)>,
+}
+
+pub struct World {
+    random: fastrand::Rng,
+    now: Time,
+    relay: Relay,
+    channels: Vec<Channel>,
+    clients: Vec<Client>,
+    /// Index in `clients` of the connection that has the slot now.
+    by_id: HashMap<ClientId, usize>,
+    messages: u64,
+    lag_max: u64,
+    /// The most that came between two drains, in bytes of frames.
+    turn_len_max: u64,
+    turn_len: u64,
+    pub seen: Seen,
+}
+
+/// How often the rarer things happened: a simulation that never meets them proves nothing of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    pub slow_consumers: u64,
+    pub partial_sends: u64,
+    pub vectored_sends: u64,
+    pub deletions: u64,
+    pub expiries: u64,
+    pub full: u64,
+    pub violations: u64,
+    pub history_joins: u64,
+    pub cuts_with_a_send_in_flight: u64,
+}
+
+impl std::ops::Add for Seen {
+    type Output = Seen;
+
+    fn add(self, other: Seen) -> Seen {
+        Seen {
+            slow_consumers: self.slow_consumers + other.slow_consumers,
+            partial_sends: self.partial_sends + other.partial_sends,
+            vectored_sends: self.vectored_sends + other.vectored_sends,
+            deletions: self.deletions + other.deletions,
+            expiries: self.expiries + other.expiries,
+            full: self.full + other.full,
+            violations: self.violations + other.violations,
+            history_joins: self.history_joins + other.history_joins,
+            cuts_with_a_send_in_flight: self.cuts_with_a_send_in_flight + other.cuts_with_a_send_in_flight,
+        }
+    }
+}
+
+impl World {
+    pub fn new(seed: u64) -> World {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let lag_max = random.u64(1..10_000);
+        let mut world = World {
+            random,
+            now: Time::ZERO,
+            relay: Relay::new(0, Limits { message_len_max: MESSAGE_LEN_MAX, lag_max }),
+            channels: Vec::new(),
+            clients: Vec::new(),
+            by_id: HashMap::new(),
+            messages: 0,
+            lag_max: lag_max.max(FRAME_LEN_MAX),
+            turn_len_max: 0,
+            turn_len: 0,
+            seen: Seen::default(),
+        };
+        for _ in 0..world.random.usize(1..4) {
+            world.create();
+        }
+        world
+    }
+
+    pub fn step(&mut self) {
+        match self.random.u32(0..100) {
+            0 => self.create(),
+            1 => self.delete(),
+            2..=3 => self.advance_time(),
+            4..=9 => self.join(),
+            10..=39 => self.speak(),
+            40..=64 => self.deliver(),
+            65..=89 => self.complete_send(),
+            90 => self.hang_up(),
+            91 => self.stall(),
+            _ => self.drain(),
+        }
+    }
+
+    /// Lets everything that is under way arrive, and checks the outcome.
+    pub fn settle(&mut self) {
+        for round in 0.. {
+            assert!(round < 100_000, "the relay comes to rest");
+            self.drain();
+            let mut busy = false;
+            for index in 0..self.clients.len() {
+                let client = &self.clients[index];
+                if !client.cut && !client.to_relay.is_empty() && !client.hung_up {
+                    let len = client.to_relay.len();
+                    self.deliver_to(index, len);
+                    busy = true;
+                }
+                if self.clients[index].in_flight.is_some() && !self.clients[index].stalled {
+                    let len = self.clients[index].in_flight.as_ref().map_or(0, Vec::len);
+                    self.complete(index, len);
+                    busy = true;
+                }
+            }
+            if !busy {
+                break;
+            }
+        }
+        self.check_counts();
+        self.clients.iter().for_each(|client| client.check(RESPONSE, true));
+        // Whoever is closing and does not read is cut in the end; the rest is closed by the shutdown.
+        self.relay.shut_down(self.now, Duration::from_secs(1));
+        for client in &mut self.clients {
+            client.end.get_or_insert(End::AfterAll(1001));
+        }
+        self.drain();
+        for index in 0..self.clients.len() {
+            while let Some(sent) = self.clients[index].in_flight.as_ref().filter(|_| !self.clients[index].stalled) {
+                let len = sent.len();
+                self.complete(index, len);
+                self.drain();
+            }
+        }
+        self.now = self.now + LONG;
+        self.drain();
+        for index in 0..self.clients.len() {
+            assert!(self.clients[index].cut, "{:?} is left", self.clients[index].id);
+            self.clients[index].check(RESPONSE, true);
+        }
+        assert!(!self.relay.has_clients());
+    }
+
+    fn create(&mut self) {
+        let index = self.channels.len();
+        let pattern = if self.random.u32(0..4) == 0 { Pattern::Echo } else { Pattern::PubSub };
+        let channel = Channel {
+            id: ChannelId::parse(&format!("channel-{index}")).unwrap(),
+            pattern,
+            exclude_sender: pattern == Pattern::PubSub && self.random.bool(),
+            history: if self.random.u32(0..3) == 0 { self.random.usize(1..10) } else { 0 },
+            limit: (self.random.u32(0..4) == 0).then(|| self.random.u64(0..5)),
+            timeout: self.random.bool().then(|| Duration::from_millis(self.random.u64(0..300))),
+            active_at: self.now,
+            alive: true,
+            sequence: Vec::new(),
+        };
+        let spec = ChannelSpec {
+            id: channel.id.clone(),
+            token: Token::new("secret"),
+            pattern,
+            client_limit: channel.limit,
+            timeout: channel.timeout,
+            exclude_sender: channel.exclude_sender,
+            history: channel.history as u32,
+        };
+        let view = self.relay.create(self.now, spec).expect("the id is new");
+        assert_eq!((view.clients, view.countdown), (0, channel.timeout));
+        self.channels.push(channel);
+    }
+
+    fn delete(&mut self) {
+        let index = self.random.usize(..self.channels.len());
+        let deleted = self.relay.delete(self.now, &self.channels[index].id);
+        assert_eq!(deleted, self.channels[index].alive);
+        self.forget(index, 4404);
+    }
+
+    /// In the model, a channel is gone.
+    fn forget(&mut self, index: usize, code: u16) {
+        let alive = std::mem::replace(&mut self.channels[index].alive, false);
+        self.seen.deletions += u64::from(alive && code == 4404);
+        self.seen.expiries += u64::from(alive && code == 4410);
+        for client in self.clients.iter_mut().filter(|client| client.channel == index && client.is_open()) {
+            client.end = Some(End::AfterAll(code));
+        }
+    }
+
+    fn advance_time(&mut self) {
+        self.now = self.now + Duration::from_micros(self.random.u64(0..150_000));
+        self.drain();
+    }
+
+    fn join(&mut self) {
+        let index = self.random.usize(..self.channels.len());
+        let channel = &self.channels[index];
+        let connected = self.clients.iter().filter(|client| client.channel == index && client.is_open()).count() as u64;
+        let token = if self.random.u32(0..20) == 0 { "wrong" } else { "secret" };
+        let place = match self.relay.admit(&channel.id, token) {
+            Err(AdmitError::NoSuchChannel) => return assert!(!channel.alive),
+            Err(AdmitError::WrongToken) => return assert_eq!(token, "wrong"),
+            Err(AdmitError::Full) => {
+                self.seen.full += 1;
+                return assert!(channel.limit.is_some_and(|limit| connected >= limit));
+            }
+            Err(AdmitError::ShuttingDown) => unreachable!(),
+            Ok(place) => place,
+        };
+        assert!(channel.alive && token == "secret" && channel.limit.is_none_or(|limit| connected < limit));
+        if self.random.u32(0..10) == 0 {
+            return self.relay.leave(place);
+        }
+        let gone = self.random.u32(0..20) == 0;
+        if gone {
+            self.relay.delete(self.now, &self.channels[index].id.clone());
+            self.forget(index, 4404);
+        }
+        let id = self.relay.join(self.now, place, RESPONSE);
+        let mut client = Client::new(id, index);
+        let channel = &self.channels[index];
+        if gone {
+            client.end = Some(End::AfterAll(4404));
+        } else if channel.pattern == Pattern::PubSub {
+            let kept = channel.sequence.len().saturating_sub(channel.history);
+            client.expected = channel.sequence[kept..].to_vec();
+            self.seen.history_joins += u64::from(!client.expected.is_empty());
+        }
+        self.by_id.insert(id, self.clients.len());
+        self.clients.push(client);
+    }
+
+    /// A client whose socket is open, if there is one.
+    fn pick(&mut self) -> Option<usize> {
+        let open: Vec<usize> = (0..self.clients.len()).filter(|index| !self.clients[*index].cut).collect();
+        (!open.is_empty()).then(|| open[self.random.usize(..open.len())])
+    }
+
+    /// A client writes something.
+    fn speak(&mut self) {
+        let Some(index) = self.pick().filter(|index| !self.clients[*index].hung_up) else { return };
+        let random = &mut self.random;
+        let mask = random.u32(..).to_ne_bytes();
+        self.messages += 1;
+        let len =
+            if random.u32(0..8) == 0 { random.usize(..MESSAGE_LEN_MAX as usize - 20) } else { random.usize(..150) };
+        let payload = format!("{index}:{}:{}", self.messages, "é".repeat(len / 2)).into_bytes();
+        let opcode = random.u8(1..=2);
+        let client = &mut self.clients[index];
+        match random.u32(0..60) {
+            0 => client.queue(&masked(0x88, &1000u16.to_be_bytes(), mask), Unit::Close),
+            1 => client.queue_early(&masked(0xf2, b"", mask), 2, Unit::Violation(1002)),
+            2 => client.queue(&masked(0x81, b"\xff", mask), Unit::Violation(1007)),
+            3 => {
+                let large = vec![0; MESSAGE_LEN_MAX as usize + 1];
+                client.queue_early(&masked(0x82, &large, mask), 8, Unit::Violation(1009));
+            }
+            4..=9 => client.queue(&masked(0x89, &payload[..payload.len().min(125)], mask), {
+                Unit::Ping(payload[..payload.len().min(125)].to_vec())
+            }),
+            10..=19 => {
+                let cut = random.usize(..=payload.len());
+                client.to_relay.extend(masked(opcode, &payload[..cut], mask));
+                if random.bool() {
+                    client.queue(&masked(0x89, b"between", mask), Unit::Ping(b"between".to_vec()));
+                }
+                client.queue(&masked(0x80, &payload[cut..], mask), Unit::Message((opcode, payload)));
+            }
+            _ => client.queue(&masked(0x80 | opcode, &payload, mask), Unit::Message((opcode, payload))),
+        }
+    }
+
+    fn deliver(&mut self) {
+        let Some(index) = self.pick() else { return };
+        let waiting = self.clients[index].to_relay.len();
+        if waiting > 0 && !self.clients[index].hung_up {
+            let len = if self.random.bool() { waiting } else { self.random.usize(1..=waiting) };
+            self.deliver_to(index, len);
+        }
+    }
+
+    fn deliver_to(&mut self, index: usize, len: usize) {
+        let (mut bytes, units) = self.clients[index].take(len);
+        self.relay.handle(self.now, self.clients[index].id, Input::Received(&mut bytes));
+        for unit in units {
+            self.apply(index, unit);
+        }
+    }
+
+    /// What a unit that has arrived means in the model.
+    fn apply(&mut self, index: usize, unit: Unit) {
+        let client = &mut self.clients[index];
+        if !client.is_open() {
+            return;
+        }
+        match unit {
+            Unit::Close => client.end = Some(End::Answer),
+            Unit::Violation(code) => {
+                self.seen.violations += 1;
+                client.end = Some(End::Early(code));
+            }
+            Unit::Ping(payload) => client.pongs.push(payload),
+            Unit::Message(frame) => {
+                let channel = &mut self.channels[client.channel];
+                channel.active_at = self.now;
+                self.turn_len += frame.1.len() as u64 + 4;
+                if channel.pattern == Pattern::Echo {
+                    return client.expected.push(frame);
+                }
+                channel.sequence.push(frame.clone());
+                let room = client.channel;
+                client.left_out += u64::from(channel.exclude_sender);
+                for (reader, client) in self.clients.iter_mut().enumerate() {
+                    let own = self.channels[room].exclude_sender && reader == index;
+                    if client.channel == room && client.is_open() && !own {
+                        client.expected.push(frame.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    fn complete_send(&mut self) {
+        let Some(index) = self.pick() else { return };
+        let client = &self.clients[index];
+        let Some(sending) = client.in_flight.as_ref().map(Vec::len) else { return };
+        if !client.stalled {
+            let len = if self.random.u32(0..4) == 0 { self.random.usize(..=sending) } else { sending };
+            self.complete(index, len);
+        }
+    }
+
+    fn complete(&mut self, index: usize, len: usize) {
+        let client = &mut self.clients[index];
+        let sent = client.in_flight.take().expect("a send is in flight");
+        client.got.extend_from_slice(&sent[..len]);
+        self.seen.partial_sends += u64::from(len < sent.len());
+        if client.shut {
+            panic!("nothing is sent behind the end of the stream");
+        }
+        self.relay.handle(self.now, client.id, Input::Sent(len));
+    }
+
+    fn hang_up(&mut self) {
+        let Some(index) = self.pick().filter(|index| !self.clients[*index].hung_up) else { return };
+        let client = &mut self.clients[index];
+        client.hung_up = true;
+        client.to_relay.clear();
+        client.units.clear();
+        client.end.get_or_insert(End::None);
+        self.relay.handle(self.now, client.id, Input::Hangup);
+    }
+
+    fn stall(&mut self) {
+        if let Some(index) = self.pick() {
+            self.clients[index].stalled = true;
+        }
+    }
+
+    /// Does what the relay says, as a driver would.
+    fn drain(&mut self) {
+        self.expire();
+        let mut outputs = Vec::new();
+        self.relay.drain(self.now, |output| outputs.push(output));
+        for output in outputs {
+            match output {
+                Output::Send(id, pieces) => {
+                    let client = &mut self.clients[self.by_id[&id]];
+                    assert!(client.in_flight.is_none() && !client.cut, "one send at a time");
+                    let bytes: Vec<u8> = pieces.iter().flat_map(Piece::to_vec).collect();
+                    assert!(!bytes.is_empty());
+                    self.seen.vectored_sends += u64::from(pieces.len() > 1);
+                    client.in_flight = Some(bytes);
+                }
+                Output::CancelSend(id) => {
+                    let index = self.by_id[&id];
+                    assert!(self.clients[index].in_flight.is_some());
+                    // It was too slow, and only that: the model learns it here and checks that it was true.
+                    // The note of each of its own messages that are left out counts for 16 bytes.
+                    let lag = self.lag(index) + 16 * self.clients[index].left_out;
+                    assert!(lag > self.lag_max, "{id:?} was called slow at a lag of {lag}");
+                    self.clients[index].end = Some(End::Early(4408));
+                    self.seen.slow_consumers += 1;
+                    let sending = self.clients[index].in_flight.as_ref().map_or(0, Vec::len);
+                    let len = self.random.usize(..=sending);
+                    self.complete(index, len);
+                }
+                Output::ShutWrite(id) => {
+                    let index = self.by_id[&id];
+                    assert!(!std::mem::replace(&mut self.clients[index].shut, true), "shut once");
+                    // The client closes too, sooner or later.
+                    if self.random.bool() && !self.clients[index].hung_up {
+                        self.clients[index].hung_up = true;
+                        self.relay.handle(self.now, id, Input::Hangup);
+                    }
+                }
+                Output::Cut(id) => {
+                    let index = self.by_id.remove(&id).expect("a socket is closed once");
+                    let client = &mut self.clients[index];
+                    client.cut = true;
+                    if client.in_flight.take().is_some() {
+                        // What the kernel took of it nobody knows.
+                        client.stalled = true;
+                        self.seen.cuts_with_a_send_in_flight += 1;
+                    }
+                    self.relay.handle(self.now, id, Input::Closed);
+                }
+            }
+        }
+        self.turn_len_max = self.turn_len_max.max(std::mem::take(&mut self.turn_len));
+        self.clients.iter().for_each(|client| client.check(RESPONSE, false));
+        self.check_lag();
+    }
+
+    fn expire(&mut self) {
+        for index in 0..self.channels.len() {
+            let channel = &self.channels[index];
+            let due = channel.timeout.is_some_and(|timeout| channel.active_at + timeout <= self.now);
+            if channel.alive && due {
+                self.forget(index, 4410);
+            }
+        }
+    }
+
+    /// What a client was to get and has not, in bytes of frames.
+    fn lag(&self, index: usize) -> u64 {
+        let client = &self.clients[index];
+        let due: u64 = client.expected.iter().map(|(_, payload)| frame_len(payload.len())).sum();
+        let pongs: u64 = client.pongs.iter().map(|payload| frame_len(payload.len())).sum();
+        (due + pongs + RESPONSE.len() as u64).saturating_sub(client.got.len() as u64)
+    }
+
+    /// No open client is further behind than its bound, one turn's worth, and the history that it was given.
+    fn check_lag(&self) {
+        for (index, client) in self.clients.iter().enumerate().filter(|(_, client)| client.is_open()) {
+            let lag = self.lag(index);
+            let bound =
+                self.lag_max + 2 * self.turn_len_max + history_len(&client.expected, &self.channels[client.channel]);
+            assert!(lag <= bound, "{:?} is {lag} bytes behind", client.id);
+        }
+    }
+
+    /// The relay counts the clients that the model counts.
+    fn check_counts(&mut self) {
+        for (index, channel) in self.channels.iter().enumerate() {
+            let view = self.relay.read(self.now, &channel.id);
+            assert_eq!(view.is_some(), channel.alive, "{}", channel.id);
+            let Some(view) = view else { continue };
+            let open = self.clients.iter().filter(|client| client.channel == index && client.is_open()).count();
+            assert_eq!(view.clients, open as u64, "{}", channel.id);
+        }
+    }
+}
+
+/// The most that history can have added to a client's lag, in bytes of frames.
+fn history_len(expected: &[(u8, Vec<u8>)], channel: &Channel) -> u64 {
+    expected.iter().take(channel.history).map(|(_, payload)| frame_len(payload.len())).sum()
+}
+
+fn frame_len(payload_len: usize) -> u64 {
+    payload_len as u64 + if payload_len < 126 { 2 } else { 4 }
+}
