@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import WebSocket from 'ws';
@@ -92,7 +93,13 @@ try {
   // A page of the relay's own origin creates its channels itself; one of another origin is given them.
   assert.deepEqual(await inPage(debug, `${base}/channels`, exchange, base), wanted);
   const given = { echo: await channel('echo'), pubSub: await channel('pub-sub') };
-  assert.deepEqual(await inPage(debug, 'data:text/html,<title>elsewhere</title>', exchange, base, given), wanted);
+  // (Served from this host: pages without an address may not connect to it.)
+  const elsewhere = createServer((_, answer) => answer.end('<title>elsewhere</title>')).listen(0, '127.0.0.1');
+  await once(elsewhere, 'listening');
+  const page = `http://127.0.0.1:${elsewhere.address().port}/`;
+  assert.deepEqual(await inPage(debug, page, exchange, base, given), wanted);
+  elsewhere.close();
+  elsewhere.closeAllConnections();
   debug.socket.close();
 } finally {
   clearTimeout(watchdog);

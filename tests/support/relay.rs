@@ -203,9 +203,15 @@ impl Relay {
         self.status_kib("VmRSS:") * 1024
     }
 
-    /// The most memory ever in use, in bytes.
-    pub fn memory_peak(&self) -> u64 {
-        self.status_kib("VmHWM:") * 1024
+    /// Checks that the relay never held much more than `before`, an earlier [`memory`](Self::memory): that there was a
+    /// bound to what was kept.
+    #[track_caller]
+    pub fn assert_bounded(&self, before: u64) {
+        // The receive buffers of a shard, touched one after the other (16 MiB), twice what a connection may be behind
+        // (4 MiB), and room for what the allocator holds back.
+        const GROWTH_MAX: u64 = 48 << 20;
+        let grown = (self.status_kib("VmHWM:") * 1024).saturating_sub(before);
+        assert!(grown < GROWTH_MAX, "the relay grew by {} MiB", grown >> 20);
     }
 
     fn status_kib(&self, field: &str) -> u64 {
