@@ -35,7 +35,7 @@ cmp "$here/sent" "$here/back"
 # Two that listen and one that speaks, a message a line.
 room_url=$(create websocat-room pub-sub)
 for listener in 1 2; do
-  timeout 30 "$websocat" -U "$room_url" >"$here/heard-$listener" &
+  timeout 30 "$websocat" -n "$room_url" </dev/null >"$here/heard-$listener" &
 done
 await_clients websocat-room 2
 seq 1000 >"$here/said"
