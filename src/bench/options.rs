@@ -13,7 +13,7 @@ use super::target::{self, RoomTarget};
 #[derive(Args, Clone, Debug)]
 pub struct BenchConfig {
     /// A ringrelay: the rooms are channels, created over REST before the run and deleted after it.
-    #[arg(long, value_name = "HTTP_URL", required_unless_present = "url", conflicts_with = "url")]
+    #[arg(long, value_name = "HTTP_URL", conflicts_with = "url")]
     pub server: Option<String>,
 
     /// Any WebSocket server; `{room}` in it is replaced by the number of the room.
@@ -32,6 +32,7 @@ pub struct BenchConfig {
     #[arg(long, value_name = "M", default_value_t = 1)]
     pub publishers: u32,
 
+    /// Rooms, each with its own subscribers and publishers.
     #[arg(long, value_name = "R", default_value_t = 1)]
     pub rooms: u32,
 
@@ -181,7 +182,7 @@ impl BenchConfig {
         let (server, room_targets, target) = match (&self.server, &self.url) {
             (Some(server), _) => (Some(target::http(server)?), Vec::new(), server.clone()),
             (None, Some(url)) => (None, target::rooms(url, self.rooms)?, url.clone()),
-            (None, None) => return Err(setting("--server", "either --server or --url is needed".into())),
+            (None, None) => return Err(setting("--server", "this or --url is needed: the server to measure".into())),
         };
         Ok(Plan {
             target,

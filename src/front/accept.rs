@@ -98,7 +98,7 @@ fn admit(stream: TcpStream, front: &Rc<Front>, refusals: &Rc<Cell<usize>>) {
     match front.live.enter() {
         Some(entry) => {
             let connection = Connection::new(stream, front.clone());
-            monoio::spawn(entry.run(connection.serve()));
+            monoio::spawn(async move { entry.run(pin!(connection.serve())).await });
         }
         // Who is over the bound is told so while that costs little, and dropped beyond.
         None if refusals.get() < REFUSALS_MAX => {

@@ -52,11 +52,18 @@ impl Connection {
 
     /// Serves requests until the connection ends or is handed over.
     pub(super) async fn serve(mut self) {
+        let mut served: u32 = 0;
         let end = loop {
             match self.serve_one().await {
                 Ok(Some((seat, response, head_len))) => return self.hand_over(seat, response, head_len),
                 Ok(None) => {}
                 Err(end) => break end,
+            }
+            // On epoll neither a read nor a write waits while there are bytes and room: a client that never stops
+            // sending would keep all others waiting.
+            served = served.wrapping_add(1);
+            if served.is_multiple_of(SERVED_IN_A_ROW_MAX) {
+                let_others_run().await;
             }
         };
         match end {
@@ -255,6 +262,19 @@ impl Connection {
     }
 }
 
+/// Goes to the end of the runtime's queue.
+async fn let_others_run() {
+    let mut has_waited = false;
+    poll_fn(|cx| {
+        if mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 enum Received {
     Bytes,
     TimedOut,
@@ -289,6 +309,8 @@ impl Body {
     }
 }
 
+/// Requests of one connection that are served before others are given the chance.
+const SERVED_IN_A_ROW_MAX: u32 = 16;
 /// What an idle connection holds to receive into, and the first size of a head's buffer.
 const RECEIVE_LEN_MIN: usize = 1 << 10;
 /// A buffer up to this size is kept for the next request.
@@ -301,3 +323,18 @@ const AROUND_CHUNKS_LEN_MAX: usize = 16 << 10;
 const LINGER_TIME: Duration = Duration::from_secs(1);
 const LINGER_LEN_MAX: usize = 1 << 20;
 const LINGER_RECEIVE_LEN: usize = 16 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Most of it are the timers that it may wait with, 256 bytes each.
+    #[test]
+    fn a_connection_is_a_small_future() {
+        fn len<A, F>(_: impl Fn(A) -> F) -> usize {
+            size_of::<F>()
+        }
+        let len = len(Connection::serve);
+        assert!(len <= 2560, "{len} bytes");
+    }
+}

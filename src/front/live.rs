@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
@@ -90,9 +90,9 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Runs the connection until it ends or the front cuts it.
-    pub(super) async fn run(self, connection: impl Future<Output = ()>) {
-        let mut connection = pin!(connection);
+    /// Runs the connection until it ends or the front cuts it. Pinned by the caller: taken by value it would be held
+    /// twice, as the argument and as what is pinned.
+    pub(super) async fn run(self, mut connection: Pin<&mut impl Future<Output = ()>>) {
         poll_fn(|cx| {
             if self.live.phase.get() == Phase::Cut {
                 return Poll::Ready(());

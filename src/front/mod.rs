@@ -1,7 +1,7 @@
 //! A front: one thread that accepts connections, speaks HTTP and hands WebSockets to the shards that own their channels.
 //!
-//! It runs on monoio and is the only part that does. Per connection there is one task ([`connection`]) that reads a
-//! request, asks a shard ([`exchange`]), answers, and reads the next; per front there is one that accepts ([`accept`]).
+//! It runs on monoio and is the only part that does. Per connection there is one task (`connection`) that reads a
+//! request, asks a shard (`exchange`), answers, and reads the next; per front there is one that accepts ([`accept`]).
 //! Nothing here waits for a channel's messages: that begins with the hand-off.
 
 mod accept;

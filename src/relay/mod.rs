@@ -63,7 +63,8 @@ pub struct Relay {
     shard: u16,
     limits: Limits,
     rooms: Rooms,
-    sessions: Slab<Session>,
+    /// Boxed: a list that doubles would hold the room of as many sessions again.
+    sessions: Slab<Box<Session>>,
     timers: Timers,
     /// Slots of rooms whose log has grown since the last drain; each once.
     grown: Vec<u32>,
@@ -154,14 +155,14 @@ impl Relay {
                 room.channel.release();
                 let mut session = Session::new(self.limits.message_len_max, response, cursor, head);
                 session.place = Some((place.slot, room.channel.members.join(client)));
-                entry.insert(session);
+                entry.insert(Box::new(session));
             }
             gone => {
                 let code = if gone.is_some() { CloseCode::GoingAway } else { CloseCode::ChannelDeleted };
                 if let Some(room) = gone {
                     room.channel.release();
                 }
-                entry.insert(Session::new(self.limits.message_len_max, response, Cursor::at_end(0), 0));
+                entry.insert(Box::new(Session::new(self.limits.message_len_max, response, Cursor::at_end(0), 0)));
                 self.close(now, client.slot, code);
             }
         }

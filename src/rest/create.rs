@@ -224,7 +224,7 @@ mod tests {
             (r#""clientLimit":1.5"#, "clientLimit", "1.5"),
             (r#""clientLimit":"5""#, "clientLimit", "\"5\""),
             (r#""timeout":null"#, "timeout", "null"),
-            (r#""timeout":99999999999999999999"#, "timeout", "100000000000000000000"),
+            (r#""timeout":99999999999999999999"#, "timeout", "1e+20"),
             (r#""history":65537"#, "history", "65537"),
             (r#""history":-1"#, "history", "-1"),
             (r#""excludeSender":1"#, "excludeSender", "1"),

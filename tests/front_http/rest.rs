@@ -1,8 +1,11 @@
 //! The REST interface through the front.
 
+use std::time::Duration;
+
+use ringrelay::front::FrontSettings;
 use serde_json::json;
 
-use crate::rig::{Rig, get, post, request};
+use crate::rig::{Rig, get, post, request, settings};
 
 #[test]
 fn a_channel_is_created_read_listed_and_deleted() {
@@ -132,6 +135,15 @@ fn head_is_get_without_the_body() {
     }
     client.send(get("/healthz"));
     assert_eq!(client.response().body, r#"{"status":"ok"}"#);
+}
+
+#[test]
+fn a_shard_that_takes_too_long_is_503() {
+    let rig = Rig::with(FrontSettings { answer_timeout: Duration::from_millis(100), ..settings() });
+    let mut client = rig.client();
+    client.send(get("/channels/slow") + &get("/healthz"));
+    assert_eq!(client.response().status, 503);
+    assert_eq!(client.response().status, 200);
 }
 
 #[test]
