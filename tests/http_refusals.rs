@@ -430,6 +430,7 @@ fn channel_fields_out_of_range() {
         json!({"pattern": "echo", "history": -1}),
         json!({"pattern": "echo", "history": 65_537}),
         json!({"pattern": "pub-sub", "excludeSender": "yes"}),
+        json!({"pattern": "echo", "excludeSender": true}),
         json!({"pattern": "echo", "id": ""}),
         json!({"pattern": "echo", "id": "a b"}),
         json!({"pattern": "echo", "id": "a/b"}),

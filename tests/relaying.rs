@@ -69,6 +69,36 @@ fn excluded_sender_alone_hears_nothing() {
 }
 
 #[test]
+fn history_is_sent_to_who_joins_later() {
+    let relay = Relay::start();
+    let channel = relay.create(json!({"pattern": "pub-sub", "history": 3}));
+    let mut early = RawClient::connect(&relay, &channel);
+    for number in 0..5 {
+        early.send(&Frame::text(format!("message {number}")));
+        early.expect_text(&format!("message {number}"));
+    }
+    let mut late = RawClient::connect(&relay, &channel);
+    for number in 2..5 {
+        late.expect_text(&format!("message {number}"));
+    }
+    early.send(&Frame::binary("live"));
+    late.expect_binary(b"live");
+    early.expect_binary(b"live");
+}
+
+#[test]
+fn without_history_nobody_gets_what_was_before_them() {
+    let relay = Relay::start();
+    let channel = relay.pub_sub();
+    let mut early = RawClient::connect(&relay, &channel);
+    early.send(&Frame::text("before"));
+    early.expect_text("before");
+    let mut late = RawClient::connect(&relay, &channel);
+    early.send(&Frame::text("after"));
+    late.expect_text("after");
+}
+
+#[test]
 fn text_stays_text_and_binary_stays_binary() {
     let relay = Relay::start();
     for channel in [relay.echo(), relay.pub_sub()] {

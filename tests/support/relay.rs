@@ -53,7 +53,13 @@ impl Relay {
 
     /// The same with further flags.
     pub fn start_with(flags: &[&str]) -> Relay {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ringrelay"));
+        Relay::start_in(&[], flags)
+    }
+
+    /// The same with variables in its environment.
+    pub fn start_in(environment: &[(&str, &str)], flags: &[&str]) -> Relay {
+        let mut command = ringrelay();
+        command.envs(environment.iter().copied());
         command.args(["serve", "--host", "127.0.0.1"]);
         for (flag, value) in [("--port", "0"), ("--shards", "2"), ("--drain", "1")] {
             if !flags.contains(&flag) {
@@ -255,6 +261,15 @@ impl Ended {
         assert!(!self.stderr.contains("panicked"), "a thread of the relay panicked:\n{}", self.stderr);
         assert_eq!(self.status.code(), Some(0), "the relay did not end with status 0: {self:?}");
     }
+}
+
+/// The binary under test, with nothing set by the environment.
+pub fn ringrelay() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringrelay"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("RINGRELAY_")) {
+        command.env_remove(name);
+    }
+    command
 }
 
 /// The address in `ringrelay listens on http://127.0.0.1:8080`.
