@@ -1,0 +1,280 @@
+//! The relay under test: a child process on a free port.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use super::http::{HttpClient, Response};
+use super::{PATIENCE, eventually};
+
+/// A running `ringrelay serve`. When it is dropped it gets SIGTERM and has to end with status 0 and without a panic in
+/// any of its threads, so every test is also one of a clean end.
+pub struct Relay {
+    child: Child,
+    address: SocketAddr,
+    stdout: Option<JoinHandle<String>>,
+    stderr: Option<JoinHandle<String>>,
+}
+
+/// A channel as its creator knows it.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    pub id: String,
+    pub token: String,
+}
+
+impl Channel {
+    /// What a client asks for to connect.
+    pub fn target(&self) -> String {
+        format!("/channels/{}/connect?token={}", self.id, self.token)
+    }
+}
+
+/// How the process ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    /// From the signal to the end.
+    pub after: Duration,
+    pub stderr: String,
+}
+
+impl Relay {
+    /// Two shards, and one second for those who do not answer the close at the end.
+    pub fn start() -> Relay {
+        Relay::start_with(&[])
+    }
+
+    /// The same with further flags.
+    pub fn start_with(flags: &[&str]) -> Relay {
+        Relay::start_in(&[], flags)
+    }
+
+    /// The same with variables in its environment.
+    pub fn start_in(environment: &[(&str, &str)], flags: &[&str]) -> Relay {
+        let mut command = ringrelay();
+        command.envs(environment.iter().copied());
+        command.args(["serve", "--host", "127.0.0.1"]);
+        for (flag, value) in [("--port", "0"), ("--shards", "2"), ("--drain", "1")] {
+            if !flags.contains(&flag) {
+                command.args([flag, value]);
+            }
+        }
+        let mut child = command
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+
+        let (announce, announced) = mpsc::channel();
+        let out = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let stdout = std::thread::spawn(move || {
+            let mut all = String::new();
+            for line in out.lines().map_while(Result::ok) {
+                if let Some(address) = address_in(&line) {
+                    // Nobody listens any more after the first.
+                    let _ = announce.send(address);
+                }
+                all.push_str(&line);
+                all.push('\n');
+            }
+            all
+        });
+        let mut err = child.stderr.take().expect("stderr is piped");
+        let stderr = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            let _ = err.read_to_end(&mut all);
+            String::from_utf8_lossy(&all).into_owned()
+        });
+
+        match announced.recv_timeout(PATIENCE) {
+            Ok(address) => Relay { child, address, stdout: Some(stdout), stderr: Some(stderr) },
+            Err(_) => {
+                let _ = child.kill();
+                let status = child.wait().expect("the child can be waited for");
+                let (stdout, stderr) = (stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default());
+                panic!("the relay did not announce its URL ({status})\nstdout:\n{stdout}\nstderr:\n{stderr}");
+            }
+        }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("the child can be waited for").is_none()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the process exists");
+    }
+
+    /// Signals the process and waits for its end.
+    pub fn end(mut self, signal: Signal) -> Ended {
+        let started = Instant::now();
+        self.signal(signal);
+        self.wait(started)
+    }
+
+    fn wait(&mut self, started: Instant) -> Ended {
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
+                break status;
+            }
+            if started.elapsed() > PATIENCE {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                panic!("the relay did not end within {PATIENCE:?} of the signal\n{}", self.stderr());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        Ended { status, after: started.elapsed(), stderr: self.stderr() }
+    }
+
+    /// All it wrote to stderr; waits for its end.
+    fn stderr(&mut self) -> String {
+        let _ = self.stdout.take().map(JoinHandle::join);
+        self.stderr.take().and_then(|reader| reader.join().ok()).unwrap_or_default()
+    }
+
+    // REST
+
+    /// One request on a connection of its own.
+    pub fn request(&self, method: &str, target: &str, body: Option<&Value>) -> Response {
+        HttpClient::connect(self.address).request(method, target, body)
+    }
+
+    /// Creates a channel.
+    ///
+    /// # Panics
+    /// If the relay refuses it.
+    pub fn create(&self, spec: Value) -> Channel {
+        let response = self.request("POST", "/channels", Some(&spec));
+        assert_eq!(response.status, 201, "{spec} was refused: {response:?}");
+        let body = response.json();
+        let text = |value: &Value| value.as_str().expect("id and token are strings").to_owned();
+        Channel { id: text(&body["data"]["id"]), token: text(&body["token"]) }
+    }
+
+    pub fn echo(&self) -> Channel {
+        self.create(json!({"pattern": "echo"}))
+    }
+
+    pub fn pub_sub(&self) -> Channel {
+        self.create(json!({"pattern": "pub-sub"}))
+    }
+
+    /// What the relay says of a channel; `None` = there is none.
+    pub fn look_up(&self, channel: &Channel) -> Option<Value> {
+        let response = self.request("GET", &format!("/channels/{}", channel.id), None);
+        match response.status {
+            200 => Some(response.json()["data"].clone()),
+            404 => None,
+            _ => panic!("unexpected: {response:?}"),
+        }
+    }
+
+    pub fn delete(&self, channel: &Channel) -> Response {
+        self.request("DELETE", &format!("/channels/{}", channel.id), None)
+    }
+
+    /// How many clients the relay counts on a channel that exists.
+    pub fn clients(&self, channel: &Channel) -> u64 {
+        let data = self.look_up(channel).expect("the channel exists");
+        data["clients"].as_u64().expect("clients is a number")
+    }
+
+    /// Waits until the relay counts `wanted` clients.
+    pub fn await_clients(&self, channel: &Channel, wanted: u64) {
+        eventually(&format!("{wanted} clients on {}", channel.id), || (self.clients(channel) == wanted).then_some(()));
+    }
+
+    // What the kernel says of the process
+
+    /// Memory in use now, in bytes.
+    pub fn memory(&self) -> u64 {
+        self.status_kib("VmRSS:") * 1024
+    }
+
+    /// Checks that the relay never held much more than `before`, an earlier [`memory`](Self::memory): that there was a
+    /// bound to what was kept.
+    #[track_caller]
+    pub fn assert_bounded(&self, before: u64) {
+        // The receive buffers of a shard, touched one after the other (16 MiB), twice what a connection may be behind
+        // (4 MiB), and room for what the allocator holds back.
+        const GROWTH_MAX: u64 = 48 << 20;
+        let grown = (self.status_kib("VmHWM:") * 1024).saturating_sub(before);
+        assert!(grown < GROWTH_MAX, "the relay grew by {} MiB", grown >> 20);
+    }
+
+    fn status_kib(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the field exists");
+        line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
+    }
+
+    /// Open file descriptors.
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("the process runs").count()
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // Already ended and judged by the test.
+        if self.stderr.is_none() {
+            return;
+        }
+        let ended_early = self.child.try_wait().ok().flatten().is_some();
+        if std::thread::panicking() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            eprintln!("stderr of the relay:\n{}", self.stderr());
+            return;
+        }
+        let started = Instant::now();
+        if !ended_early {
+            self.signal(Signal::TERM);
+        }
+        let ended = self.wait(started);
+        assert!(!ended_early, "the relay ended during the test: {ended:?}");
+        ended.assert_clean();
+    }
+}
+
+impl Ended {
+    /// Status 0, and no thread panicked.
+    pub fn assert_clean(&self) {
+        assert!(!self.stderr.contains("panicked"), "a thread of the relay panicked:\n{}", self.stderr);
+        assert_eq!(self.status.code(), Some(0), "the relay did not end with status 0: {self:?}");
+    }
+}
+
+/// The binary under test, with nothing set by the environment.
+pub fn ringrelay() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringrelay"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("RINGRELAY_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// The address in `ringrelay listens on http://127.0.0.1:8080`.
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("listens on http://")?;
+    let address = rest.split(|c: char| c.is_whitespace() || c == '/').next()?;
+    address.parse().ok()
+}
