@@ -264,7 +264,7 @@ fn files_below(folders: &[&str]) -> Vec<PathBuf> {
                 files.push(path);
             } else if kind.is_dir()
                 && !name.starts_with('.')
-                && !["target", "node_modules", "corpus"].contains(&name.as_str())
+                && !["target", "node_modules", "corpus", "artifacts", "coverage"].contains(&name.as_str())
             {
                 left.push(path);
             }
