@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 
 /// Exit status 0 after a shutdown in order, 1 if the relay could not start.
 fn serve(config: &ServeConfig) -> ExitCode {
-    tracing_subscriber::fmt().with_env_filter(log_filter()).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(log_filter()).init();
     match ringrelay::server::run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
 use futures_channel::oneshot;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::CpuSet;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -15,7 +17,6 @@ use crate::config::ServeConfig;
 use crate::front::{self, FrontSettings};
 use crate::handoff::{Mailbox, ShardHandle, ToShard};
 use crate::registry::Registry;
-use crate::relay::Limits;
 use crate::shard::Shard;
 
 /// Runs the relay until SIGTERM or SIGINT, and says on standard output where it listens once it does.
@@ -24,6 +25,7 @@ use crate::shard::Shard;
 /// The address cannot be listened on, or the kernel gives no ring.
 pub fn run(config: &ServeConfig) -> io::Result<()> {
     small_pages();
+    raise_open_files();
     // Before the first connection: from now on these signals mean a shutdown in order.
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let cores = allowed_cores();
@@ -41,13 +43,11 @@ pub fn run(config: &ServeConfig) -> io::Result<()> {
         signals.forever().next();
         std::process::exit(1);
     });
-    fronts.stop();
+    let fronts = fronts.stop();
     for shard in &shards {
         shard.handle.send(ToShard::Shutdown { grace: config.drain() });
     }
-    for shard in shards {
-        join(shard.thread);
-    }
+    shards.into_iter().map(|shard| shard.thread).chain(fronts).for_each(join);
     Ok(())
 }
 
@@ -59,23 +59,30 @@ fn small_pages() {
     }
 }
 
+/// Takes as many open files as the system lets this process have: each client is one.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, limit = limit.current, "the limit of open files could not be raised");
+    }
+}
+
 struct RunningShard {
     handle: ShardHandle,
     thread: JoinHandle<()>,
 }
 
 fn start_shards(config: &ServeConfig, cores: &[usize]) -> io::Result<Vec<RunningShard>> {
-    let limits = Limits { message_len_max: config.max_message_size, lag_max: config.max_lag };
-    (0..config.shard_count()).map(|index| start_shard(index, limits, core_of(index, cores))).collect()
+    (0..config.shard_count()).map(|index| start_shard(index, config, core_of(index, cores))).collect()
 }
 
-fn start_shard(index: usize, limits: Limits, core: Option<usize>) -> io::Result<RunningShard> {
+fn start_shard(index: usize, config: &ServeConfig, core: Option<usize>) -> io::Result<RunningShard> {
     let (handle, mailbox) = Mailbox::new()?;
-    let own_handle = handle.clone();
+    let (own_handle, config) = (handle.clone(), config.clone());
     let (started, start) = mpsc::channel();
     let thread = thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
         pin(core);
-        match Shard::new(index as u16, limits, mailbox, own_handle) {
+        match Shard::new(index as u16, &config, mailbox, own_handle) {
             Ok(shard) => {
                 let _ = started.send(Ok(()));
                 shard.run();
@@ -92,51 +99,68 @@ fn start_shard(index: usize, limits: Limits, core: Option<usize>) -> io::Result<
 
 struct RunningFronts {
     address: SocketAddr,
+    /// Set before the fronts are told to end: one that ends earlier has failed.
+    stopping: Arc<AtomicBool>,
     stops: Vec<oneshot::Sender<()>>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl RunningFronts {
-    /// Ends all fronts; connections that are still with them end too.
-    fn stop(self) {
+    /// Has all fronts end, and the connections that are still with them. They are to be joined.
+    fn stop(self) -> Vec<JoinHandle<()>> {
+        self.stopping.store(true, Ordering::Relaxed);
         drop(self.stops);
-        self.threads.into_iter().for_each(join);
+        self.threads
     }
 }
 
 /// One front beside each shard. All listen on the same address, and the kernel spreads the connections.
 fn start_fronts(config: &ServeConfig, cores: &[usize], registry: &Registry) -> io::Result<RunningFronts> {
     let asked = SocketAddr::new(config.host, config.port);
-    let first = listen(asked)?;
+    // Our own fronts share the port, so another relay could share it too, and each would deny the other's channels.
+    drop(listen(asked, false)?);
+    let first = listen(asked, true)?;
     // Port 0 lets the system choose; the other listeners take the same.
     let address = first.local_addr()?;
     let mut listeners = vec![first];
     while listeners.len() < config.shard_count() {
-        listeners.push(listen(address)?);
+        listeners.push(listen(address, true)?);
     }
     let settings = FrontSettings::new(config, address.port());
-    let mut fronts = RunningFronts { address, stops: Vec::new(), threads: Vec::new() };
+    let stopping = Arc::new(AtomicBool::new(false));
+    let mut fronts = RunningFronts { address, stopping, stops: Vec::new(), threads: Vec::new() };
     for (index, listener) in listeners.into_iter().enumerate() {
         let (stop, stopped) = oneshot::channel();
+        let (started, start) = mpsc::channel();
         let (registry, settings, core) = (registry.clone(), settings.clone(), core_of(index, cores));
+        let stopping = fronts.stopping.clone();
         let thread = thread::Builder::new().name(format!("front-{index}")).spawn(move || {
             pin(core);
             yield_to_shards();
-            if let Err(error) = front::run(listener, registry, settings, stopped) {
-                tracing::error!(%error, "front {index} ended");
+            let on_start = || drop(started.send(Ok(())));
+            let ended = front::run(listener, registry, settings, stopped, on_start);
+            if let Err(error) = ended {
+                let error = io::Error::new(error.kind(), format!("front {index}: {error}"));
+                // Nobody listens for this once it has started.
+                if started.send(Err(error)).is_err() && !stopping.load(Ordering::Relaxed) {
+                    tracing::error!("front {index} has failed: the relay would be deaf in part");
+                    std::process::exit(1);
+                }
             }
         })?;
+        start.recv().expect("a front says whether it starts")?;
         fronts.stops.push(stop);
         fronts.threads.push(thread);
     }
     Ok(fronts)
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// Listens on `address`, together with others that say so, or alone.
+fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     let says_where = |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
+    socket.set_reuse_port(shared)?;
     socket.bind(&address.into()).map_err(says_where)?;
     socket.listen(BACKLOG).map_err(says_where)?;
     Ok(socket.into())

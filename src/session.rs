@@ -61,8 +61,10 @@ enum LogEnd {
     Head,
     /// At this offset, between two records.
     At(u64),
-    /// At the next place between two records: the client has no right, or no use, for the rest.
+    /// At the next place between two records: the client has no right to the rest, or no use for it.
     NextRecord,
+    /// At this offset, which is that place. What is left of the record is a copy: the log does not wait for it.
+    Rest(u64),
 }
 
 /// What a send carries, in order.
@@ -117,13 +119,24 @@ impl Session {
     }
 
     /// How far the client is behind `flushed`, the end of the log at the last flush, in bytes: what was to be sent then
-    /// and has not been. What it is not to get does not count but for the note of it.
+    /// and has not been. Its own messages that it is not to get count too, with a note for each gap between them: the
+    /// log is held for it from its cursor on, whatever lies there.
     pub fn lag(&self, flushed: u64) -> u64 {
-        let left_out: u64 = self.own.iter().map(|range| range.end.min(flushed).saturating_sub(range.start)).sum();
         let notes = (self.own.len() * size_of::<Range<u64>>()) as u64;
-        flushed.saturating_sub(self.cursor.offset().max(self.joined_at)).saturating_sub(left_out)
-            + notes
-            + self.outbox.len()
+        flushed.saturating_sub(self.cursor.offset().max(self.joined_at)) + notes + self.outbox.lag()
+    }
+
+    /// Whether the client is further behind than it may be. One whose last send has just ended does read, and is sent more
+    /// per turn than a turn brings; it gets the benefit of the doubt up to twice the bound.
+    pub fn is_slow(&self, lag_max: u64, flushed: u64) -> bool {
+        let lag = self.lag(flushed);
+        lag > lag_max && (self.sending.is_some() || lag / 2 > lag_max)
+    }
+
+    /// Whether the send in flight holds the log, which this session will not read to its end.
+    pub fn holds_log(&self) -> bool {
+        matches!(self.log_end, LogEnd::NextRecord)
+            && self.sending.is_some_and(|sending| sending.record_rest + sending.log > 0)
     }
 
     /// Begins to close: nothing that comes from now on is delivered. `head` is the end of the log.
@@ -165,7 +178,7 @@ impl Session {
         let mut pieces = Pieces::new();
         let mut sending = Sending { record_rest: 0, outbox: 0, log: 0, aligned: self.aligned };
         if !self.aligned && !self.outbox.is_empty() {
-            let record_end = self.cursor.record_end(frame_len);
+            let record_end = self.record_end();
             sending.record_rest = self.cursor.gather(record_end, SEND_LEN_MAX, &mut pieces);
             sending.aligned = self.cursor.offset() + sending.record_rest as u64 == record_end;
         }
@@ -173,11 +186,7 @@ impl Session {
             sending.outbox = self.outbox.gather(SEND_LEN_MAX - sending.record_rest, &mut pieces);
         }
         if sending.record_rest == 0 && sending.outbox as u64 == self.outbox.len() && !pieces.is_full() {
-            let until = self.own.front().map_or(end, |own| own.start.min(end));
-            sending.log = self.cursor.gather(until, SEND_LEN_MAX - sending.outbox, &mut pieces);
-            if sending.log > 0 {
-                sending.aligned = self.cursor.offset() + sending.log as u64 == until;
-            }
+            (sending.log, sending.aligned) = self.gather_log(end, SEND_LEN_MAX - sending.outbox, &mut pieces);
         }
         debug_assert!(!pieces.is_empty(), "{self:?}");
         self.sending = Some(sending);
@@ -192,13 +201,45 @@ impl Session {
         let log = len - record_rest - outbox;
         debug_assert!(log <= sending.log);
         self.outbox.advance(outbox);
-        let of_log = record_rest + log;
-        let end = self.log_end_or(head);
+        let mut of_log = record_rest + log;
         if of_log > 0 {
-            self.cursor.advance(of_log, end);
             self.aligned = sending.aligned && of_log == sending.record_rest + sending.log;
         }
-        self.skip_own(end);
+        let end = self.log_end_or(head);
+        while of_log > 0 {
+            let until = self.own.front().map_or(end, |own| own.start.min(end));
+            let part = usize::try_from(until - self.cursor.offset()).map_or(of_log, |len| len.min(of_log));
+            self.cursor.advance(part, end);
+            self.skip_own(end);
+            of_log -= part;
+        }
+    }
+
+    /// Gathers the log from the cursor to `end`, but for the client's own messages, at most `len_max` bytes. Returns
+    /// how many, and whether they end between two records.
+    fn gather_log(&self, end: u64, len_max: usize, pieces: &mut Pieces) -> (usize, bool) {
+        if self.own.is_empty() {
+            let len = self.cursor.gather(end, len_max, pieces);
+            let at_end = self.cursor.offset() + len as u64 == end;
+            return (len, at_end || (len == 0 && self.aligned));
+        }
+        let mut reader = self.cursor.clone();
+        let mut gathered = 0;
+        let gaps = self.own.iter().map(|own| own.start..own.end.min(end));
+        for gap in gaps.chain(std::iter::once(end..end)) {
+            let until = gap.start.min(end);
+            let len = reader.gather(until, len_max - gathered, pieces);
+            gathered += len;
+            reader.advance(len, end);
+            if reader.offset() < until {
+                return (gathered, gathered == 0 && self.aligned);
+            }
+            if until == end || pieces.is_full() || gathered == len_max {
+                break;
+            }
+            reader.advance(usize::try_from(gap.end - gap.start).expect("a log fits in memory"), end);
+        }
+        (gathered, true)
     }
 
     /// Whether there is something to send, or being sent.
@@ -212,18 +253,28 @@ impl Session {
     /// Where this session stops to read the log; settles it, if it was to be the next place between records.
     fn log_end(&mut self, head: u64) -> u64 {
         if let LogEnd::NextRecord = self.log_end {
-            let end = if self.aligned { self.cursor.offset() } else { self.cursor.record_end(frame_len) };
+            let end = self.record_end();
             if self.sending.is_some() {
                 return end;
             }
-            self.log_end = LogEnd::At(end);
+            self.cursor.keep_until(end);
+            self.log_end = LogEnd::Rest(end);
         }
         self.log_end_or(head)
     }
 
+    /// The first place between two records from the cursor on.
+    fn record_end(&self) -> u64 {
+        match self.log_end {
+            LogEnd::Rest(end) => end,
+            _ if self.aligned => self.cursor.offset(),
+            LogEnd::Head | LogEnd::At(_) | LogEnd::NextRecord => self.cursor.record_end(frame_len),
+        }
+    }
+
     fn log_end_or(&self, head: u64) -> u64 {
         match self.log_end {
-            LogEnd::At(end) => end,
+            LogEnd::At(end) | LogEnd::Rest(end) => end,
             LogEnd::Head | LogEnd::NextRecord => head,
         }
     }
@@ -251,6 +302,6 @@ pub fn opcode_of(kind: MessageKind) -> Opcode {
     }
 }
 
-/// Most bytes of one send. Larger ones would carry more per system call, but a socket takes no more at once, and what
-/// it does not take waits with the memory pinned.
-pub const SEND_LEN_MAX: usize = 256 * 1024;
+/// Most bytes of one send: more than a turn takes in, so that a connection that reads never falls behind. A socket seldom
+/// takes more at once.
+pub const SEND_LEN_MAX: usize = 512 * 1024;

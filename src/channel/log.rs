@@ -71,6 +71,11 @@ impl Log {
         self.chain.is_warm()
     }
 
+    /// Whether records are kept for readers to come.
+    pub fn has_history(&self) -> bool {
+        self.history.first.is_some()
+    }
+
     /// Gives back memory that nobody reads.
     pub fn cool(&mut self) {
         self.chain.cool();

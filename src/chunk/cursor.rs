@@ -89,6 +89,18 @@ impl Cursor {
         debug_assert!(self.chunk.as_ref().is_none_or(|chunk| (chunk.base..=chunk.end()).contains(&self.offset)));
     }
 
+    /// Lets go of the chain but for the bytes up to `until`, which are copied; they lie in one chunk.
+    pub fn keep_until(&mut self, until: u64) {
+        let mut pieces = Pieces::new();
+        let len = self.gather(until, usize::MAX, &mut pieces);
+        debug_assert_eq!(self.offset + len as u64, until);
+        self.chunk = pieces.first().map(|piece| {
+            let copy = Chunk::new(len, self.offset);
+            copy.write(&piece.to_vec());
+            copy
+        });
+    }
+
     /// The first end of a record at or behind the cursor. `record_len` tells from a record's first bytes how long it is.
     ///
     /// Walks the chunk from its start, since only there a record is known to begin: for the rare reader that stopped
@@ -126,6 +138,23 @@ mod tests {
         assert_eq!(gathered(12, 9), b"012345678");
         assert_eq!(gathered(3, 2), b"01");
         assert_eq!(gathered(0, 2), b"");
+    }
+
+    #[test]
+    fn what_is_kept_does_not_hold_the_chain() {
+        let mut chain = Chain::new(8);
+        let first = chain.append([b"0123", b"4567"]).clone();
+        chain.append([b"89", b"ab"]);
+        let mut cursor = Cursor::at(first.clone(), 3);
+        assert_eq!(Rc::strong_count(&first), 2);
+        cursor.keep_until(6);
+        assert_eq!(Rc::strong_count(&first), 1);
+        let mut pieces = Pieces::new();
+        assert_eq!(cursor.gather(6, usize::MAX, &mut pieces), 3);
+        assert_eq!(pieces[0].to_vec(), b"345");
+        drop(pieces);
+        cursor.advance(3, 6);
+        assert!(cursor.is_detached());
     }
 
     #[test]

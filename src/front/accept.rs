@@ -21,10 +21,12 @@ pub(super) async fn serve(
     listener: std::net::TcpListener,
     front: Rc<Front>,
     mut stop: oneshot::Receiver<()>,
+    on_start: impl FnOnce(),
 ) -> io::Result<()> {
     // The ring waits for a connection itself, and would not on a non-blocking socket; the epoll driver needs one.
     listener.set_nonblocking(monoio::utils::is_legacy())?;
     let listener = TcpListener::from_std(listener)?;
+    on_start();
     let refusals = Rc::new(Cell::new(0));
     let mut is_out_of_files = false;
     loop {

@@ -55,14 +55,17 @@ impl FrontSettings {
             body_len_max: 64 << 10,
             head_timeout: config.head_timeout(),
             body_timeout: config.head_timeout(),
-            answer_timeout: config.head_timeout(),
+            answer_timeout: ANSWER_TIMEOUT,
             connections_max: 16_384,
             stop_grace: config.drain().min(Duration::from_secs(1)),
         }
     }
 }
 
-/// Accepts and serves connections on this thread until `stop` is sent to or dropped; then closes `listener`, lets
+/// A shard that takes longer is stuck, and so is a client that does not read its answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Accepts and serves connections on this thread, once `on_start` was called, until `stop` is sent to or dropped; then closes `listener`, lets
 /// requests under way be answered (see [`FrontSettings::stop_grace`]) and returns.
 ///
 /// # Errors
@@ -72,6 +75,7 @@ pub fn run(
     registry: Registry,
     settings: FrontSettings,
     stop: oneshot::Receiver<()>,
+    on_start: impl FnOnce(),
 ) -> io::Result<()> {
     let front = Rc::new(Front {
         live: Rc::new(Live::new(settings.connections_max)),
@@ -80,7 +84,7 @@ pub fn run(
         date: Cell::new((0, HttpDate::from_unix(0))),
     });
     let mut runtime = RuntimeBuilder::<FusionDriver>::new().enable_timer().build()?;
-    runtime.block_on(accept::serve(listener, front, stop))
+    runtime.block_on(accept::serve(listener, front, stop, on_start))
 }
 
 /// What all tasks of a front share.

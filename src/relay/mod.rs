@@ -17,6 +17,8 @@ use crate::session::{Phase, Session, opcode_of, push_frame};
 use crate::time::Time;
 use crate::ws::{CloseCode, Event, Opcode, server_header};
 
+pub use crate::session::SEND_LEN_MAX;
+
 use rooms::Rooms;
 use timers::{Timer, Timers};
 
@@ -70,6 +72,8 @@ pub struct Relay {
     grown: Vec<u32>,
     /// Slots of sessions that may have something to send; each once (`Session::queued`).
     queued: Vec<u32>,
+    /// Slots of sessions whose send in flight is to be ended before a new one is started.
+    cancels: Vec<u32>,
     /// Outputs that are not sends, in order.
     outputs: Vec<Output>,
     /// Set once the relay closes: nobody is admitted any more.
@@ -86,6 +90,7 @@ impl Relay {
             timers: Timers::default(),
             grown: Vec::new(),
             queued: Vec::new(),
+            cancels: Vec::new(),
             outputs: Vec::new(),
             shutting_down: false,
         }
@@ -204,6 +209,11 @@ impl Relay {
         }
     }
 
+    /// Whether messages of this client still count, and those of others still go to it.
+    pub fn is_open(&self, client: ClientId) -> bool {
+        self.sessions.get(client.slot as usize).is_some_and(|session| session.phase == Phase::Open)
+    }
+
     /// Whether connections are left.
     pub fn has_clients(&self) -> bool {
         !self.sessions.is_empty()
@@ -220,6 +230,7 @@ impl Relay {
             self.fire(now, timer);
         }
         self.flush_logs(now, &mut emit);
+        self.cancel_sends(&mut emit);
         let mut next = 0;
         while let Some(slot) = self.queued.get(next).copied() {
             self.send(now, slot, &mut emit);
@@ -242,11 +253,8 @@ impl Relay {
             for client in room.channel.members.iter() {
                 let session = &mut self.sessions[client.slot as usize];
                 room.channel.log.attach(session.cursor_mut());
-                if session.is_sending() {
-                    // Measured at the last flush: what one tick brings at once is nobody's fault.
-                    if session.lag(flushed) > lag_max {
-                        slow.push(client.slot);
-                    }
+                if session.is_slow(lag_max, flushed) {
+                    slow.push(client.slot);
                 } else if let Some(pieces) = session.next_send(head) {
                     emit(Output::Send(client, pieces));
                 }
@@ -254,14 +262,17 @@ impl Relay {
             room.channel.log.mark_flushed();
         }
         for slot in slow {
-            self.end_slow(now, slot, emit);
+            self.close(now, slot, CloseCode::SlowConsumer);
         }
     }
 
-    /// Closes a client that is too far behind, and ends its send: it is not likely to end by itself.
-    fn end_slow(&mut self, now: Time, slot: u32, emit: &mut impl FnMut(Output)) {
-        self.close(now, slot, CloseCode::SlowConsumer);
-        emit(Output::CancelSend(ClientId { shard: self.shard, slot }));
+    /// Ends the sends that hold what nobody waits for any more.
+    fn cancel_sends(&mut self, emit: &mut impl FnMut(Output)) {
+        for slot in self.cancels.drain(..) {
+            if self.sessions.get(slot as usize).is_some_and(|session| session.is_sending()) {
+                emit(Output::CancelSend(ClientId { shard: self.shard, slot }));
+            }
+        }
     }
 
     /// Goes on with one connection: the next send, or the next step towards its end.
@@ -273,11 +284,12 @@ impl Relay {
         if matches!(session.phase, Phase::Shut | Phase::Cut) {
             return;
         }
-        let too_slow =
-            session.phase == Phase::Open && session.is_sending() && session.outbox.lag() > self.limits.lag_max();
+        // What it is behind in a log is judged where the log is flushed.
+        let too_slow = session.phase == Phase::Open && session.is_slow(self.limits.lag_max(), 0);
         session.outbox.mark_flushed();
         if too_slow {
-            self.end_slow(now, slot, emit);
+            self.close(now, slot, CloseCode::SlowConsumer);
+            self.cancel_sends(emit);
         } else if let Some(pieces) = session.next_send(head) {
             emit(Output::Send(client, pieces));
         } else if session.phase == Phase::Ending && !session.has_work(head) {
@@ -376,6 +388,9 @@ impl Relay {
         let head = self.leave_room(slot);
         let session = &mut self.sessions[slot as usize];
         session.close(code, head);
+        if session.holds_log() || code == CloseCode::SlowConsumer {
+            self.cancels.push(slot);
+        }
         self.set_deadline(slot, now + CLOSE_TIMEOUT);
         self.queue(slot);
     }
@@ -387,7 +402,11 @@ impl Relay {
         match session.phase {
             Phase::Open => {
                 self.leave_room(slot);
-                self.sessions[slot as usize].abandon();
+                let session = &mut self.sessions[slot as usize];
+                session.abandon();
+                if session.holds_log() {
+                    self.cancels.push(slot);
+                }
                 self.set_deadline(slot, now + CLOSE_TIMEOUT);
                 self.queue(slot);
             }
@@ -471,7 +490,8 @@ impl Relay {
                 if idle_at <= now {
                     room.channel.log.cool();
                 }
-                if room.channel.log.is_warm() {
+                // What history holds stays, and whoever appends next looks again.
+                if room.channel.log.is_warm() && !room.channel.log.has_history() {
                     self.cool_at(slot, if idle_at > now { idle_at } else { now + COOL_AFTER });
                 }
             }

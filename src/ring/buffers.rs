@@ -16,7 +16,7 @@ pub(super) const GROUP: u16 = 0;
 #[derive(Debug)]
 pub struct BufferId(u16);
 
-/// The buffers and the ring through which the kernel gets them. Freed only after the ring is closed.
+/// The buffers and the ring through which the kernel gets them. Freed only when no receive is in flight any more.
 pub(super) struct BufferPool {
     /// `count` entries, page-aligned; shared with the kernel, which reads an entry once the tail has passed it.
     entries: NonNull<BufRingEntry>,
@@ -47,8 +47,8 @@ impl BufferPool {
             len,
             tail: 0,
         };
-        // SAFETY: `entries` is page-aligned, has room for `count` entries, and is freed by `drop`, which runs after the
-        // ring is closed (the order of the fields of `Ring`).
+        // SAFETY: `entries` is page-aligned, has room for `count` entries, and is freed by `drop`. That runs when `Ring`
+        // has cancelled every receive and waited for it, or, if registering fails, before there is one.
         unsafe { submitter.register_buf_ring_with_flags(pool.entries.as_ptr() as u64, count, GROUP, 0)? };
         for id in 0..count {
             pool.give_back(BufferId(id));
@@ -58,7 +58,7 @@ impl BufferPool {
 
     /// The buffer that a completion names.
     pub(super) fn taken(&self, id: u16) -> BufferId {
-        debug_assert!(id < self.count);
+        assert!(id < self.count);
         BufferId(id)
     }
 
@@ -93,7 +93,7 @@ impl BufferPool {
 
 impl Drop for BufferPool {
     fn drop(&mut self) {
-        // SAFETY: both were allocated with these layouts, and the ring that used them is closed.
+        // SAFETY: both were allocated with these layouts, and `Ring::drop` has ended every operation that used them.
         unsafe {
             dealloc(self.entries.as_ptr().cast(), entries_layout(self.count));
             dealloc(self.memory.as_ptr(), memory_layout(self.count, self.len));

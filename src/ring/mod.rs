@@ -21,7 +21,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-use io_uring::types::{Fd, SubmitArgs, Timespec};
+use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
 
 use crate::chunk::Pieces;
@@ -34,7 +34,6 @@ pub use buffers::BufferId;
 
 /// A ring, its receive buffers, and the sends that it holds. To be made on the thread that uses it.
 pub struct Ring {
-    // The order of the fields is the order of their end: the kernel must let go of the memory first.
     uring: IoUring,
     sends: Sends,
     buffers: BufferPool,
@@ -58,16 +57,23 @@ pub struct RingSize {
 /// Something that the kernel has finished. `slot` is what the operation was started with.
 #[derive(Debug)]
 pub enum Completion {
-    /// Bytes came, in a buffer that is to be [given back](Ring::give_back). If not `more`, receiving has ended.
-    Received { slot: u32, buffer: BufferId, len: usize, more: bool },
-    /// The peer has closed its side, or the connection is broken. Receiving has ended.
-    Hangup { slot: u32 },
-    /// Receiving has ended, though there may be more to receive: no buffer was free, or it was cancelled.
-    ReceiveEnded { slot: u32 },
+    /// Something came from a peer.
+    Arrived(Arrival),
     /// A send has ended; `None` = the connection is broken, else the bytes it got rid of.
     Sent { slot: u32, len: Option<usize> },
     /// The eventfd was written to; it is to be [watched](Ring::watch) again.
     Woken,
+}
+
+/// What a receive has brought.
+#[derive(Debug)]
+pub enum Arrival {
+    /// Bytes, in a buffer that is to be [given back](Ring::give_back). If not `more`, receiving has ended.
+    Received { slot: u32, buffer: BufferId, len: usize, more: bool },
+    /// The peer has closed its side, or the connection is broken. Receiving has ended.
+    Hangup { slot: u32 },
+    /// Receiving has ended, though there may be more to receive: no buffer was free, or it was cancelled.
+    Ended { slot: u32 },
 }
 
 impl Ring {
@@ -157,11 +163,10 @@ impl Ring {
         true
     }
 
-    /// Takes what has completed, oldest first, at most `max`.
-    pub fn reap(&mut self, max: usize, completions: &mut Vec<Completion>) {
+    /// Takes what has completed, oldest first.
+    pub fn reap(&mut self, completions: &mut Vec<Completion>) {
         let Ring { uring, sends, buffers, early, .. } = self;
-        let from_ring = max.saturating_sub(early.len());
-        for entry in early.drain(..).chain(uring.completion().take(from_ring)) {
+        for entry in early.drain(..).chain(uring.completion()) {
             completions.extend(interpret(&entry, sends, buffers));
         }
     }
@@ -191,15 +196,29 @@ impl Ring {
         self.check(result);
     }
 
-    /// A signal, an expired timeout and a full completion queue are no errors: what they kept from happening happens
-    /// with the next call.
+    /// A signal, an expired timeout, a full completion queue and a kernel short of memory are no errors: what they kept
+    /// from happening happens with the next call.
     fn check(&mut self, result: io::Result<usize>) {
         let Err(error) = result else { return };
         match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
             Some(rustix::io::Errno::INTR | rustix::io::Errno::TIME) => {}
-            Some(rustix::io::Errno::BUSY | rustix::io::Errno::AGAIN) => self.early.extend(self.uring.completion()),
+            Some(rustix::io::Errno::BUSY) => self.early.extend(self.uring.completion()),
+            Some(rustix::io::Errno::AGAIN | rustix::io::Errno::NOMEM) => {
+                self.early.extend(self.uring.completion());
+                // Nothing but time helps.
+                std::thread::sleep(MEMORY_PAUSE);
+            }
             _ => panic!("io_uring_enter failed, although its arguments are right: {error}"),
         }
+    }
+}
+
+impl Drop for Ring {
+    /// Closing a ring only begins to cancel what is in flight, and the memory below is freed next: so it is cancelled
+    /// first, and waited for. (There is nothing to cancel in the other case.)
+    fn drop(&mut self) {
+        self.submit();
+        let _ = self.uring.submitter().register_sync_cancel(None, CancelBuilder::any());
     }
 }
 
@@ -212,15 +231,15 @@ fn interpret(entry: &cqueue::Entry, sends: &mut Sends, buffers: &mut BufferPool)
         Kind::Receive => match (result, cqueue::buffer_select(entry.flags())) {
             (1.., Some(id)) => {
                 let len = result as usize;
-                Completion::Received { slot, buffer: buffers.taken(id), len, more }
+                Completion::Arrived(Arrival::Received { slot, buffer: buffers.taken(id), len, more })
             }
             (0, id) => {
                 // The end of the stream may come with a buffer.
                 id.map(|id| buffers.taken(id)).into_iter().for_each(|id| buffers.give_back(id));
-                Completion::Hangup { slot }
+                Completion::Arrived(Arrival::Hangup { slot })
             }
-            (error, _) if ends_receiving_only(-error) => Completion::ReceiveEnded { slot },
-            _ => Completion::Hangup { slot },
+            (error, _) if ends_receiving_only(-error) => Completion::Arrived(Arrival::Ended { slot }),
+            _ => Completion::Arrived(Arrival::Hangup { slot }),
         },
         Kind::Send => {
             sends.end(slot);
@@ -240,6 +259,9 @@ fn ends_receiving_only(errno: i32) -> bool {
 
 /// Completions outnumber submissions: a receive is submitted once and completes often.
 const COMPLETIONS_PER_SUBMISSION: u32 = 4;
+
+/// How long the kernel gets to find memory.
+const MEMORY_PAUSE: Duration = Duration::from_millis(1);
 
 /// Longest sleep at once: the kernel takes no timeout of 2^53 milliseconds.
 const WAIT_MAX: Duration = Duration::from_secs(3600);

@@ -19,7 +19,7 @@ fn next(ring: &mut Ring) -> Vec<Completion> {
     while completions.is_empty() {
         assert!(Instant::now() < deadline, "nothing completed");
         ring.wait(Some(Duration::from_millis(50)));
-        ring.reap(64, &mut completions);
+        ring.reap(&mut completions);
     }
     completions
 }
@@ -42,7 +42,7 @@ fn one_receive_completes_again_and_again() {
     for round in 0..20u8 {
         there.write_all(&[round; 100]).unwrap();
         for completion in next(&mut ring) {
-            let Completion::Received { slot: 7, buffer, len: 100, more: true } = completion else {
+            let Completion::Arrived(Arrival::Received { slot: 7, buffer, len: 100, more: true }) = completion else {
                 panic!("{completion:?}")
             };
             assert_eq!(ring.received(&buffer, 100), [round; 100]);
@@ -50,7 +50,7 @@ fn one_receive_completes_again_and_again() {
         }
     }
     drop(there);
-    assert!(matches!(next(&mut ring)[..], [Completion::Hangup { slot: 7 }]));
+    assert!(matches!(next(&mut ring)[..], [Completion::Arrived(Arrival::Hangup { slot: 7 })]));
 }
 
 #[test]
@@ -63,12 +63,12 @@ fn receiving_ends_without_buffers_and_goes_on_with_them() {
     while !ended {
         for completion in next(&mut ring) {
             match completion {
-                Completion::Received { buffer, len, more, .. } => {
+                Completion::Arrived(Arrival::Received { buffer, len, more, .. }) => {
                     total += len;
                     held.push(buffer);
                     ended |= !more;
                 }
-                Completion::ReceiveEnded { slot: 1 } => ended = true,
+                Completion::Arrived(Arrival::Ended { slot: 1 }) => ended = true,
                 other => panic!("{other:?}"),
             }
         }
@@ -78,7 +78,9 @@ fn receiving_ends_without_buffers_and_goes_on_with_them() {
     ring.receive(here.as_fd(), 1);
     while total < 5 * 4096 {
         for completion in next(&mut ring) {
-            let Completion::Received { buffer, len, .. } = completion else { panic!("{completion:?}") };
+            let Completion::Arrived(Arrival::Received { buffer, len, .. }) = completion else {
+                panic!("{completion:?}")
+            };
             total += len;
             ring.give_back(buffer);
         }
@@ -123,7 +125,7 @@ fn a_cancelled_receive_ends() {
     ring.receive(here.as_fd(), 5);
     ring.wait(Some(Duration::from_millis(1)));
     ring.cancel_receive(5);
-    assert!(matches!(next(&mut ring)[..], [Completion::ReceiveEnded { slot: 5 }]));
+    assert!(matches!(next(&mut ring)[..], [Completion::Arrived(Arrival::Ended { slot: 5 })]));
 }
 
 #[test]

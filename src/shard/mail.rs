@@ -16,7 +16,13 @@ impl Shard {
     /// A front that no longer waits for an answer does not get one, and that is all.
     fn answer(&mut self, now: Time, message: ToShard) {
         match message {
-            ToShard::Create { spec, reply } => drop(reply.send(self.relay.create(now, spec))),
+            ToShard::Create { spec, reply } => {
+                let id = spec.id.clone();
+                // Nobody would know the token of a channel whose creator has gone.
+                if let Err(Ok(_)) = reply.send(self.relay.create(now, spec)) {
+                    self.relay.delete(now, &id);
+                }
+            }
             ToShard::Read { id, reply } => drop(reply.send(self.relay.read(now, &id))),
             ToShard::List { reply } => drop(reply.send(self.relay.list(now))),
             ToShard::Delete { id, reply } => drop(reply.send(self.relay.delete(now, &id))),

@@ -7,14 +7,16 @@
 mod connections;
 mod mail;
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use crate::channel::ClientId;
+use crate::config::ServeConfig;
 use crate::handoff::{Mailbox, ShardHandle};
-use crate::relay::{Input, Limits, Output, Relay};
-use crate::ring::{Completion, Ring, RingSize};
+use crate::relay::{Input, Limits, Output, Relay, SEND_LEN_MAX};
+use crate::ring::{Arrival, Completion, Ring, RingSize};
 use crate::time::Time;
 
 use connections::Connections;
@@ -24,6 +26,10 @@ pub struct Shard {
     relay: Relay,
     ring: Ring,
     connections: Connections,
+    /// What has come and is still to be taken in, in order; as many with bytes as there are receive buffers.
+    arrived: VecDeque<Arrival>,
+    /// Empty between turns; kept for its memory.
+    completions: Vec<Completion>,
     mailbox: Mailbox,
     /// The sending end of the mailbox, for the seats that the shard gives out.
     handle: ShardHandle,
@@ -38,11 +44,14 @@ impl Shard {
     ///
     /// # Errors
     /// The kernel gives no ring: io_uring is forbidden here, or too old.
-    pub fn new(index: u16, limits: Limits, mailbox: Mailbox, handle: ShardHandle) -> io::Result<Shard> {
+    pub fn new(index: u16, config: &ServeConfig, mailbox: Mailbox, handle: ShardHandle) -> io::Result<Shard> {
+        let limits = Limits { message_len_max: config.max_message_size, lag_max: config.max_lag };
         Ok(Shard {
             relay: Relay::new(index, limits),
             ring: Ring::new(RING_SIZE)?,
             connections: Connections::default(),
+            arrived: VecDeque::new(),
+            completions: Vec::new(),
             mailbox,
             handle,
             started: Instant::now(),
@@ -53,15 +62,14 @@ impl Shard {
     /// Relays until a shutdown is over.
     pub fn run(mut self) {
         self.ring.watch(self.mailbox.eventfd());
-        let mut completions = Vec::with_capacity(ROUND_MAX);
         while !self.ending || self.relay.has_clients() {
             self.sleep();
             let now = self.now();
             let mut received = 0;
             for _ in 0..ROUNDS_MAX {
-                self.ring.reap(ROUND_MAX, &mut completions);
-                received += self.take_in(now, &mut completions);
-                if received > TURN_LEN_MAX || !self.ring.poll() {
+                self.reap(now);
+                received += self.receive(now, TURN_LEN_MAX.saturating_sub(received));
+                if received >= TURN_LEN_MAX || !self.ring.poll() {
                     break;
                 }
             }
@@ -76,7 +84,7 @@ impl Shard {
 
     /// Submits what the last turn started and sleeps until there is something to do.
     fn sleep(&mut self) {
-        if !self.mailbox.fall_asleep() {
+        if !self.arrived.is_empty() || !self.mailbox.fall_asleep() {
             return self.ring.wait(Some(Duration::ZERO));
         }
         let timeout = self.relay.next_deadline().map(|deadline| deadline - self.now());
@@ -84,35 +92,13 @@ impl Shard {
         self.mailbox.wake_up();
     }
 
-    /// Tells the relay what has completed; returns the bytes that came.
-    fn take_in(&mut self, now: Time, completions: &mut Vec<Completion>) -> usize {
-        let mut received = 0;
+    /// Takes what has completed off the ring. Sends that have ended make room for the next ones at once; what has
+    /// arrived is kept in order.
+    fn reap(&mut self, now: Time) {
+        let mut completions = std::mem::take(&mut self.completions);
+        self.ring.reap(&mut completions);
         for completion in completions.drain(..) {
             match completion {
-                Completion::Received { slot, buffer, len, more } => {
-                    received += len;
-                    let connection = self.connections.at(slot);
-                    connection.receiving = more;
-                    if !connection.cutting {
-                        let bytes = self.ring.received(&buffer, len);
-                        self.relay.handle(now, connection.client, Input::Received(bytes));
-                    }
-                    self.ring.give_back(buffer);
-                    self.go_on(now, slot);
-                }
-                Completion::ReceiveEnded { slot } => {
-                    self.connections.at(slot).receiving = false;
-                    self.go_on(now, slot);
-                }
-                Completion::Hangup { slot } => {
-                    let connection = self.connections.at(slot);
-                    connection.receiving = false;
-                    connection.hung_up = true;
-                    if !connection.cutting {
-                        self.relay.handle(now, connection.client, Input::Hangup);
-                    }
-                    self.go_on(now, slot);
-                }
                 Completion::Sent { slot, len } => {
                     let connection = self.connections.at(slot);
                     connection.sending = false;
@@ -123,7 +109,46 @@ impl Shard {
                     self.go_on(now, slot);
                 }
                 Completion::Woken => self.ring.watch(self.mailbox.eventfd()),
+                Completion::Arrived(arrival) => self.arrived.push_back(arrival),
             }
+        }
+        self.completions = completions;
+    }
+
+    /// Tells the relay what has arrived, until that is `len_max` bytes or everything; returns the bytes. What is left
+    /// keeps its buffers, and who sends faster than that is held up by its own socket.
+    fn receive(&mut self, now: Time, len_max: usize) -> usize {
+        let mut received = 0;
+        while received < len_max
+            && let Some(arrival) = self.arrived.pop_front()
+        {
+            let slot = match arrival {
+                Arrival::Received { slot, buffer, len, more } => {
+                    received += len;
+                    let connection = self.connections.at(slot);
+                    connection.receiving = more;
+                    if !connection.cutting {
+                        let bytes = self.ring.received(&buffer, len);
+                        self.relay.handle(now, connection.client, Input::Received(bytes));
+                    }
+                    self.ring.give_back(buffer);
+                    slot
+                }
+                Arrival::Ended { slot } => {
+                    self.connections.at(slot).receiving = false;
+                    slot
+                }
+                Arrival::Hangup { slot } => {
+                    let connection = self.connections.at(slot);
+                    connection.receiving = false;
+                    connection.hung_up = true;
+                    if !connection.cutting {
+                        self.relay.handle(now, connection.client, Input::Hangup);
+                    }
+                    slot
+                }
+            };
+            self.go_on(now, slot);
         }
         received
     }
@@ -188,13 +213,13 @@ impl Shard {
 /// page. The kernel hands them out in turn, so there are no more than the caches hold for small messages.
 const RING_SIZE: RingSize = RingSize { submissions: 2048, buffers: 256, buffer_len: 64 * 1024 };
 
-/// Most completions taken in between two looks at the ring: the buffers that they hold go back in between.
-const ROUND_MAX: usize = 512;
-
 /// How often a turn looks for more before it sends. With deferred task work the kernel hands over only about twenty
 /// completions at a time.
 const ROUNDS_MAX: usize = 5;
 
-/// Received bytes after which a turn sends, however much more there is: subscribers are not to fall behind by more than
-/// this because of a single turn.
-const TURN_LEN_MAX: usize = 1 << 20;
+/// Received bytes after which a turn sends, however much more there is. A connection is sent up to twice as much per turn
+/// (`SEND_LEN_MAX`): what comes in can go out, and only who does not read falls behind.
+const TURN_LEN_MAX: usize = 256 * 1024;
+
+// A turn takes in one buffer more at the most.
+const _: () = assert!(TURN_LEN_MAX + RING_SIZE.buffer_len as usize <= SEND_LEN_MAX);

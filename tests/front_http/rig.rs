@@ -53,7 +53,7 @@ impl Rig {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let front = thread::spawn(move || front::run(listener, registry, settings, stopped));
+        let front = thread::spawn(move || front::run(listener, registry, settings, stopped, || ()));
         Rig { address, joined, stop: Some(stop), front: Some(front), shards }
     }
 

@@ -34,7 +34,7 @@ pub struct Client {
     pub got: Vec<u8>,
     /// Data frames that it is to get, in order.
     pub expected: Vec<Frame>,
-    /// Own messages that it is not to get.
+    /// What its own messages that it is not to get may cost, in bytes.
     pub left_out: u64,
     /// Payloads of the pongs that it is to get.
     pub pongs: Vec<Vec<u8>>,

@@ -324,6 +324,7 @@ impl World {
             Unit::Ping(payload) => client.pongs.push(payload),
             Unit::Message(frame) => {
                 let channel = &mut self.channels[client.channel];
+                let payload_len = frame.1.len() as u64;
                 channel.active_at = self.now;
                 self.turn_len += frame.1.len() as u64 + 4;
                 if channel.pattern == Pattern::Echo {
@@ -331,7 +332,7 @@ impl World {
                 }
                 channel.sequence.push(frame.clone());
                 let room = client.channel;
-                client.left_out += u64::from(channel.exclude_sender);
+                client.left_out += u64::from(channel.exclude_sender) * (16 + 4 + payload_len);
                 for (reader, client) in self.clients.iter_mut().enumerate() {
                     let own = self.channels[room].exclude_sender && reader == index;
                     if client.channel == room && client.is_open() && !own {
@@ -384,6 +385,7 @@ impl World {
         self.expire();
         let mut outputs = Vec::new();
         self.relay.drain(self.now, |output| outputs.push(output));
+        self.find_slow();
         for output in outputs {
             match output {
                 Output::Send(id, pieces) => {
@@ -397,12 +399,6 @@ impl World {
                 Output::CancelSend(id) => {
                     let index = self.by_id[&id];
                     assert!(self.clients[index].in_flight.is_some());
-                    // It was too slow, and only that: the model learns it here and checks that it was true.
-                    // The note of each of its own messages that are left out counts for 16 bytes.
-                    let lag = self.lag(index) + 16 * self.clients[index].left_out;
-                    assert!(lag > self.lag_max, "{id:?} was called slow at a lag of {lag}");
-                    self.clients[index].end = Some(End::Early(4408));
-                    self.seen.slow_consumers += 1;
                     let sending = self.clients[index].in_flight.as_ref().map_or(0, Vec::len);
                     let len = self.random.usize(..=sending);
                     self.complete(index, len);
@@ -432,6 +428,20 @@ impl World {
         self.turn_len_max = self.turn_len_max.max(std::mem::take(&mut self.turn_len));
         self.clients.iter().for_each(|client| client.check(RESPONSE, false));
         self.check_lag();
+    }
+
+    /// Who was closed for no reason that the model knows was too slow, or should have been.
+    fn find_slow(&mut self) {
+        for index in 0..self.clients.len() {
+            let client = &self.clients[index];
+            if client.is_open() && !self.relay.is_open(client.id) {
+                // Of its own messages that are left out, the log is held, and a note of 16 bytes.
+                let lag = self.lag(index) + client.left_out;
+                assert!(lag > self.lag_max, "{:?} was called slow at a lag of {lag}", client.id);
+                self.clients[index].end = Some(End::Early(4408));
+                self.seen.slow_consumers += 1;
+            }
+        }
     }
 
     fn expire(&mut self) {
