@@ -129,6 +129,10 @@ impl Session {
     /// Whether the client is further behind than it may be. One whose last send has just ended does read, and is sent more
     /// per turn than a turn brings; it gets the benefit of the doubt up to twice the bound.
     pub fn is_slow(&self, lag_max: u64, flushed: u64) -> bool {
+        // Nearly always, and cheap to see.
+        if flushed <= self.cursor.offset() && self.outbox.is_empty() {
+            return false;
+        }
         let lag = self.lag(flushed);
         lag > lag_max && (self.sending.is_some() || lag / 2 > lag_max)
     }
@@ -240,6 +244,11 @@ impl Session {
             reader.advance(usize::try_from(gap.end - gap.start).expect("a log fits in memory"), end);
         }
         (gathered, true)
+    }
+
+    /// Whether the session is open and has been sent everything up to `head`.
+    pub fn is_idle(&self, head: u64) -> bool {
+        self.phase == Phase::Open && self.cursor.offset() == head && self.outbox.is_empty()
     }
 
     /// Whether there is something to send, or being sent.

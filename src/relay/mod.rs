@@ -184,8 +184,11 @@ impl Relay {
             Input::Hangup => self.hang_up(now, slot),
             Input::Sent(len) => {
                 let head = self.head_of(slot);
-                self.sessions[slot as usize].sent(len, head);
-                self.queue(slot);
+                let session = &mut self.sessions[slot as usize];
+                session.sent(len, head);
+                if !session.is_idle(head) {
+                    self.queue(slot);
+                }
             }
             Input::SendFailed => {
                 let head = self.head_of(slot);
