@@ -31,6 +31,12 @@ pub struct ServeConfig {
           value_parser = clap::builder::RangedU64ValueParser::<u64>::new().range(1..=1 << 40))]
     pub max_lag: u64,
 
+    /// How long a shard looks for work before it sleeps, in microseconds. Wakes faster under load, and keeps its core busy
+    /// for as long after each message; 50 is a good value for a core of its own.
+    #[arg(long, env = "RINGRELAY_SPIN", value_name = "MICROS", default_value_t = 0,
+          value_parser = clap::builder::RangedU64ValueParser::<u64>::new().range(0..=1000))]
+    pub spin: u64,
+
     /// How long an HTTP head may take to arrive, in milliseconds; then the connection is closed.
     #[arg(long, env = "RINGRELAY_HEAD_TIMEOUT", value_name = "MS", default_value_t = 10_000,
           value_parser = clap::builder::RangedU64ValueParser::<u64>::new().range(1..=3_600_000))]
@@ -50,6 +56,10 @@ impl ServeConfig {
 
     pub fn head_timeout(&self) -> Duration {
         Duration::from_millis(self.head_timeout)
+    }
+
+    pub fn spin(&self) -> Duration {
+        Duration::from_micros(self.spin)
     }
 
     pub fn drain(&self) -> Duration {

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from peers import OURS, OURS_SPINNING
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -10,6 +12,8 @@ class Wanted:
     ratio: float
     peers: tuple = ("bun",)
     by: str = "per CPU second"
+    # Which of the rows has to reach it.
+    of: str = OURS
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,8 @@ class Case:
     # (receivers, bytes of a frame): a window-1 case, in which each delivery costs a send of its own.
     floor: tuple = None
     wanted_of_floor: float = None
+    # Rows of this case beside the peers.
+    also: tuple = ()
 
 
 def _pub_sub(subscribers, window, size=64, publishers=1, rooms=1):
@@ -43,6 +49,11 @@ CASES = [
     Case(
         "100-w64", "64 B to 100 subscribers, window 64", _pub_sub(100, 64),
         wanted=(Wanted(1.8), Wanted(20, ("nchan", "ws"), "wall")),
+    ),
+    Case(
+        "100-w64-spin", "the same, with a generator that never sleeps, and ringrelay also with --spin 50",
+        (*_pub_sub(100, 64), "--spin"), also=(OURS_SPINNING,),
+        wanted=(Wanted(20, ("nchan", "ws"), "wall"), Wanted(20, ("nchan", "ws"), "wall", of=OURS_SPINNING)),
     ),
     Case(
         "100-w1", "64 B to 100 subscribers, window 1", _pub_sub(100, 1),

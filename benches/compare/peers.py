@@ -18,6 +18,8 @@ PEERS = HERE / ".peers"
 MODULES = PEERS / "node_modules"
 
 OURS = "ringrelay"
+# The same, looking for work before it sleeps: a setting that is off by default.
+OURS_SPINNING = "ringrelay-spin"
 NPM = {"bun": ("@oven/bun-linux-x64", "1.4.5"), "ws": ("ws", "8.23.0"), "ws-batched": ("ws", "8.23.0")}
 RUST = ("tokio-tungstenite", "fastwebsockets")
 NAMES = (OURS, "bun", "ws", "ws-batched", "nchan", *RUST)
@@ -111,7 +113,7 @@ def start(name, binary, shards=1, cores=(SERVER_CORE,)):
     environment = {**os.environ, "NODE_PATH": str(MODULES)}
     log = open(PEERS / f"{name}.log", "w")
     process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=PEERS)
-    target = ("--server", f"http://127.0.0.1:{port}") if name == OURS else ("--url", f"ws://127.0.0.1:{port}/{{room}}")
+    target = ("--server", f"http://127.0.0.1:{port}") if name in (OURS, OURS_SPINNING) else ("--url", f"ws://127.0.0.1:{port}/{{room}}")
     server = Server(process, port, target)
     deadline = time.monotonic() + _READY_S_MAX
     while time.monotonic() < deadline and process.poll() is None:
@@ -127,8 +129,9 @@ def start(name, binary, shards=1, cores=(SERVER_CORE,)):
 
 
 def _command(name, port, binary, shards):
-    if name == OURS:
-        return [str(binary), "serve", "--host", "127.0.0.1", "--port", str(port), "--shards", str(shards)]
+    if name in (OURS, OURS_SPINNING):
+        spin = "50" if name == OURS_SPINNING else "0"
+        return [str(binary), "serve", "--host", "127.0.0.1", "--port", str(port), "--shards", str(shards), "--spin", spin]
     if name == "bun":
         return [str(MODULES / NPM["bun"][0] / "bin" / "bun"), str(HERE / "peers" / "bun.js"), str(port)]
     if name in ("ws", "ws-batched"):

@@ -113,7 +113,7 @@ def _verdicts(case, rows, floor_ns):
         yield f"{worst:.0f} bytes per connection, at most {IDLE_BYTES_MAX} wanted: {_met(worst <= IDLE_BYTES_MAX)}"
     for wanted in case.wanted:
         there = [name for name in wanted.peers if name in rows]
-        if not there:
+        if not there or wanted.of not in rows:
             continue
         if wanted.by in ("p50", "p99"):
             yield f"{wanted.by} {ours[wanted.by]:.0f} µs, {there[0]} {rows[there[0]][wanted.by]:.0f} µs: " + _met(
@@ -121,8 +121,8 @@ def _verdicts(case, rows, floor_ns):
             )
             continue
         best = max(there, key=lambda name: rows[name][wanted.by])
-        ratio = ours[wanted.by] / rows[best][wanted.by]
-        yield f"{ratio:.2f}× {best} ({wanted.by}), at least {wanted.ratio}× wanted: {_met(ratio >= wanted.ratio)}"
+        ratio = rows[wanted.of][wanted.by] / rows[best][wanted.by]
+        yield f"{wanted.of} is {ratio:.2f}× {best} ({wanted.by}), at least {wanted.ratio}× wanted: {_met(ratio >= wanted.ratio)}"
     if floor_ns and case.wanted_of_floor:
         part = ours["per CPU second"] * floor_ns / 1e9
         yield f"{part:.2f} of the floor, at least {case.wanted_of_floor} wanted: {_met(part >= case.wanted_of_floor)}"

@@ -131,7 +131,7 @@ impl<'a> Load<'a> {
                     for publisher in &moved {
                         self.send_window(*publisher as usize)?;
                     }
-                    self.wire.turn(&TICK)?;
+                    self.wire.turn(if self.plan.spin { &SPIN } else { &TICK })?;
                 }
             }
             self.resume();

@@ -48,6 +48,10 @@ pub struct BenchConfig {
     #[arg(long, value_name = "W", default_value_t = 1, conflicts_with = "rate")]
     pub window: u32,
 
+    /// Look for deliveries without ever sleeping, as with --rate: the generator's wake-ups are not in the figures.
+    #[arg(long)]
+    pub spin: bool,
+
     /// Fixed schedule instead: messages per second of each publisher. Latency counts from the scheduled time. The
     /// generator spins, so that its own wake-ups are not in the latency.
     #[arg(long, value_name = "PER_S")]
@@ -138,6 +142,8 @@ pub struct Plan {
     pub payload_bytes: usize,
     pub text: bool,
     pub pace: Pace,
+    /// The closed loop never sleeps.
+    pub spin: bool,
     pub warmup: Duration,
     pub duration: Duration,
     pub server_pids: Vec<u32>,
@@ -196,6 +202,7 @@ impl BenchConfig {
             payload_bytes: self.size,
             text: self.text,
             pace,
+            spin: self.spin,
             warmup: seconds("--warmup", self.warmup, 0.0)?,
             duration: seconds("--duration", self.duration, 0.1)?,
             server_pids: self.server_pid.clone(),

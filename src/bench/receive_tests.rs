@@ -20,6 +20,7 @@ fn plan(payload_bytes: usize, text: bool, window: u32) -> Plan {
         payload_bytes,
         text,
         pace: Pace::Window(window),
+        spin: false,
         warmup: Duration::ZERO,
         duration: Duration::ZERO,
         server_pids: Vec::new(),

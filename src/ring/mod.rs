@@ -191,7 +191,13 @@ impl Ring {
         }
     }
 
-    fn submit(&mut self) {
+    /// Whether there is something to [reap](Self::reap).
+    pub fn has_completed(&mut self) -> bool {
+        !self.early.is_empty() || !self.uring.completion().is_empty()
+    }
+
+    /// Submits what was started, without sleeping.
+    pub fn submit(&mut self) {
         let result = self.uring.submit();
         self.check(result);
     }
