@@ -1,7 +1,7 @@
 //! What a front sends to a shard: questions about channels, and upgraded sockets.
 //!
-//! The queue to a shard has no bound of its own because its senders have one: an HTTP connection has at most one
-//! question, one seat and one socket under way, and connections are bounded by the open-files limit.
+//! A shard that does not keep up is asked no more than [`QUESTIONS_MAX`] questions. Sockets and seats that come back are
+//! never refused: there are no more of them than open files.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -40,6 +40,23 @@ pub enum ToShard {
     /// Closes every client with 1001, cuts those that are left after `grace`, and ends the shard's thread.
     Shutdown { grace: Duration },
 }
+
+impl ToShard {
+    /// Whether somebody waits for the answer, and can be told that there is none.
+    fn is_question(&self) -> bool {
+        match self {
+            ToShard::Create { .. }
+            | ToShard::Read { .. }
+            | ToShard::List { .. }
+            | ToShard::Delete { .. }
+            | ToShard::Admit { .. } => true,
+            ToShard::Join(_) | ToShard::Leave { .. } | ToShard::Shutdown { .. } => false,
+        }
+    }
+}
+
+/// Messages in a shard's mailbox at which questions are refused (503): seconds of work.
+pub const QUESTIONS_MAX: usize = 65_536;
 
 /// An upgraded socket on its way to the shard that owns its channel.
 #[derive(Debug)]
@@ -93,9 +110,12 @@ pub struct ShardHandle {
 }
 
 impl ShardHandle {
-    /// Queues `message` and wakes the shard if it sleeps. A shard that is gone drops it, which its sender sees as an
-    /// answer that never comes.
+    /// Queues `message` and wakes the shard if it sleeps. A shard that is gone drops it, and so does the queue if it is a
+    /// question too many; its sender sees that by the reply that was dropped with it.
     pub fn send(&self, message: ToShard) {
+        if message.is_question() && self.queue.len() >= QUESTIONS_MAX {
+            return;
+        }
         if self.queue.send(message).is_ok() {
             self.bell.ring();
         }
@@ -160,5 +180,37 @@ impl Bell {
             // Fails only if the counter is at its end, and then it is readable already.
             let _ = rustix::io::write(&self.eventfd, &1u64.to_ne_bytes());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_that_hangs_is_not_asked_for_ever() {
+        let (shard, mailbox) = Mailbox::new().unwrap();
+        for _ in 0..QUESTIONS_MAX {
+            let (reply, _) = oneshot::channel();
+            shard.send(ToShard::List { reply });
+        }
+        let (reply, mut answer) = oneshot::channel();
+        shard.send(ToShard::List { reply });
+        assert!(answer.try_recv().is_err(), "refused at once");
+        shard.send(ToShard::Leave { place: Place { slot: 0, generation: 0 } });
+        assert_eq!(std::iter::from_fn(|| mailbox.try_recv().ok()).count(), QUESTIONS_MAX + 1);
+    }
+
+    #[test]
+    fn a_sleeping_shard_is_woken_once() {
+        let (shard, mailbox) = Mailbox::new().unwrap();
+        assert!(mailbox.fall_asleep());
+        for _ in 0..3 {
+            shard.send(ToShard::Shutdown { grace: Duration::ZERO });
+        }
+        let mut count = [0; 8];
+        rustix::io::read(mailbox.eventfd(), &mut count).unwrap();
+        assert_eq!(u64::from_ne_bytes(count), 1);
+        assert!(!mailbox.fall_asleep(), "there is mail");
     }
 }

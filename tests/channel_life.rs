@@ -422,6 +422,31 @@ fn client_that_never_answers_does_not_keep_the_relay() {
 }
 
 #[test]
+fn half_a_request_does_not_hold_up_a_shutdown() {
+    let relay = Relay::start_with(&["--drain", "20"]);
+    let channel = relay.pub_sub();
+    let mut client = Client::connect(&relay, &channel);
+    let mut half = support::http::HttpClient::connect(relay.address());
+    half.send("GET / HT");
+    let closed = thread::spawn(move || client.expect_close(1001));
+    let ended = relay.end(Signal::TERM);
+    ended.assert_clean();
+    closed.join().expect("closed with 1001");
+    assert!(ended.after < Duration::from_secs(10), "the front's second would do, and it took {:?}", ended.after);
+}
+
+#[test]
+fn spinning_relay_relays_as_any_other() {
+    let relay = Relay::start_with(&["--spin", "50"]);
+    let channel = relay.pub_sub();
+    let mut clients = [Client::connect(&relay, &channel), Client::connect(&relay, &channel)];
+    for round in 0..100 {
+        clients[round % 2].send(format!("round {round}"));
+        clients.iter_mut().for_each(|client| client.expect(format!("round {round}")));
+    }
+}
+
+#[test]
 fn client_that_never_reads_does_not_keep_the_relay() {
     let relay = Relay::start_with(&["--drain", "1", "--max-lag", "1073741824"]);
     let channel = relay.create(json!({"pattern": "pub-sub", "excludeSender": true}));

@@ -54,6 +54,7 @@ fn wrong_value_is_refused_with_its_setting() {
         ("--max-lag", "-1"),
         ("--head-timeout", "soon"),
         ("--drain", "3601"),
+        ("--spin", "1001"),
     ] {
         let output = run(&["serve", &format!("{flag}={value}")]);
         let said = text(&output.stderr);
@@ -85,6 +86,32 @@ fn port_that_another_program_has_is_an_error() {
     let output = run(&["serve", "--port", &port]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(text(&output.stderr).contains(&port), "{output:?}");
+}
+
+#[test]
+fn port_that_another_relay_has_is_an_error() {
+    let relay = Relay::start();
+    let port = relay.address().port().to_string();
+    let output = run(&["serve", "--port", &port]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(text(&output.stderr).contains(&port), "{output:?}");
+}
+
+#[test]
+fn relay_that_cannot_open_enough_files_does_not_say_that_it_listens() {
+    let binary = ringrelay().get_program().to_os_string();
+    for files in 4..24 {
+        let script = format!("ulimit -n {files}; exec timeout 2 \"$0\" serve --port 0 --shards 1");
+        let output = std::process::Command::new("bash").args(["-c", &script]).arg(&binary).output().expect("bash runs");
+        // Status 124: with this many it starts, and was ended by the time limit.
+        if output.status.code() == Some(124) || output.status.code() == Some(0) {
+            assert!(text(&output.stdout).contains("listens on"), "{files} files: {output:?}");
+            return;
+        }
+        assert!(!text(&output.stdout).contains("listens on"), "{files} files: {output:?}");
+        assert!(!text(&output.stderr).is_empty(), "{files} files: it says why");
+    }
+    panic!("24 files are enough for one shard");
 }
 
 #[test]

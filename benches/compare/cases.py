@@ -76,8 +76,8 @@ CASES = [
     ),
     Case("idle-10000", "10 000 idle connections: user memory", ("--subscribers", "10000", "--publishers", "0", "--idle"), kind="idle"),
     Case(
-        "two-shards", "two channels of 64 B to 100 subscribers, window 4: one on each of two shards, or both on one",
-        _pub_sub(100, 4, rooms=2), kind="shards",
+        "two-shards", "two channels of 64 B to 100 subscribers, window 16: one on each of two shards, or both on one",
+        _pub_sub(100, 16), kind="shards",
     ),
 ]  # fmt: skip
 
