@@ -1,6 +1,6 @@
 //! An HTTP/1.1 client that sends exactly what it is given and reads answers strictly.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
@@ -114,21 +114,7 @@ impl HttpClient {
 
     /// `false` at the connection's end. A reset is an end too: it is what a client sees that had not finished sending.
     fn read_more(&mut self) -> bool {
-        let mut buffer = [0; 16 * 1024];
-        loop {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => return false,
-                Ok(len) => {
-                    self.received.extend_from_slice(&buffer[..len]);
-                    return true;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
-                    return false;
-                }
-                Err(error) => panic!("nothing came within {PATIENCE:?}: {error}"),
-            }
-        }
+        super::read_more(&mut self.stream, &mut self.received)
     }
 
     /// The socket and what was read from it already.

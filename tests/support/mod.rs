@@ -17,6 +17,8 @@ pub mod http;
 pub mod raw;
 pub mod relay;
 
+use std::io::{ErrorKind, Read};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 /// How long a test waits for what must happen before it fails: far more than any of it takes, because the cores are
@@ -48,4 +50,22 @@ pub fn noise(len: usize) -> Vec<u8> {
         (state >> 32) as u8
     };
     std::iter::repeat_with(next).take(len).collect()
+}
+
+/// Reads what comes next behind what was received; `false` at the connection's end. A reset is an end too: it is what a
+/// client sees that had not finished sending.
+fn read_more(stream: &mut TcpStream, received: &mut Vec<u8>) -> bool {
+    let mut buffer = [0; 64 * 1024];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return false,
+            Ok(len) => {
+                received.extend_from_slice(&buffer[..len]);
+                return true;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => return false,
+            Err(error) => panic!("nothing came within {PATIENCE:?}: {error}"),
+        }
+    }
 }

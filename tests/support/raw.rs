@@ -1,9 +1,8 @@
 //! A WebSocket client on a bare socket: it sends the frames it is given, right or wrong, and answers nothing by itself.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 
-use super::PATIENCE;
 use super::frame::{BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, TEXT};
 use super::http::HttpClient;
 use super::relay::{Channel, Relay};
@@ -176,21 +175,7 @@ impl RawClient {
     fn read_more(&mut self) -> bool {
         self.received.drain(..self.taken);
         self.taken = 0;
-        let mut buffer = [0; 64 * 1024];
-        loop {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => return false,
-                Ok(len) => {
-                    self.received.extend_from_slice(&buffer[..len]);
-                    return true;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
-                    return false;
-                }
-                Err(error) => panic!("nothing came within {PATIENCE:?}: {error}"),
-            }
-        }
+        super::read_more(&mut self.stream, &mut self.received)
     }
 }
 
