@@ -11,9 +11,21 @@ pub enum Action {
     ReadChannel(ChannelId),
     DeleteChannel(ChannelId),
     Connect(ChannelId),
+    Page(Page),
     Health,
     /// Which methods there are: the value of `Allow`.
     Options(&'static str),
+}
+
+/// A page for people.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Page {
+    /// What this is, and where to go on.
+    Landing,
+    /// The test client.
+    Client,
+    /// The OpenAPI document, rendered.
+    Docs,
 }
 
 /// Why a request asks for nothing that there is.
@@ -46,6 +58,7 @@ pub fn route(method: Method, path: &str) -> Result<Action, RouteError> {
         (Method::Get | Method::Head, Resource::Channel(id)) => Ok(Action::ReadChannel(id)),
         (Method::Delete, Resource::Channel(id)) => Ok(Action::DeleteChannel(id)),
         (Method::Get | Method::Head, Resource::Connect(id)) => Ok(Action::Connect(id)),
+        (Method::Get | Method::Head, Resource::Page(page)) => Ok(Action::Page(page)),
         (Method::Get | Method::Head, Resource::Health) => Ok(Action::Health),
         (Method::Unknown, _) => Err(RouteError::MethodUnknown),
         (Method::Post | Method::Delete | Method::Put | Method::Patch | Method::Trace, _) => {
@@ -58,11 +71,16 @@ enum Resource {
     Channels,
     Channel(ChannelId),
     Connect(ChannelId),
+    Page(Page),
     Health,
 }
 
 impl Resource {
     fn find(path: &str) -> Result<Resource, RouteError> {
+        // An absolute URL may have no path, which means the same (RFC 9110, section 4.2.3).
+        if matches!(path, "" | "/") {
+            return Ok(Resource::Page(Page::Landing));
+        }
         let path = path.strip_prefix('/').ok_or(RouteError::NoSuchPath)?;
         let path = path.strip_suffix('/').unwrap_or(path);
         let mut segments = path.split('/');
@@ -71,6 +89,8 @@ impl Resource {
             (Some("channels" | "channel"), None, ..) => Ok(Resource::Channels),
             (Some("channels" | "channel"), Some(id), None, _) => Ok(Resource::Channel(channel_id(id)?)),
             (Some("channels" | "channel"), Some(id), Some("connect"), None) => Ok(Resource::Connect(channel_id(id)?)),
+            (Some("client"), None, ..) => Ok(Resource::Page(Page::Client)),
+            (Some("docs"), None, ..) => Ok(Resource::Page(Page::Docs)),
             (Some("healthz"), None, ..) => Ok(Resource::Health),
             _ => Err(RouteError::NoSuchPath),
         }
@@ -80,7 +100,7 @@ impl Resource {
         match self {
             Resource::Channels => "GET, HEAD, POST, OPTIONS",
             Resource::Channel(_) => "GET, HEAD, DELETE, OPTIONS",
-            Resource::Connect(_) | Resource::Health => "GET, HEAD, OPTIONS",
+            Resource::Connect(_) | Resource::Page(_) | Resource::Health => "GET, HEAD, OPTIONS",
         }
     }
 }
@@ -111,12 +131,13 @@ mod tests {
             assert_eq!(route(Method::Delete, &format!("{prefix}/x")), Ok(Action::DeleteChannel(id("x"))));
         }
         assert_eq!(route(Method::Head, "/healthz"), Ok(Action::Health));
+        assert_eq!(route(Method::Get, "/"), Ok(Action::Page(Page::Landing)));
+        assert_eq!(route(Method::Get, "/client"), Ok(Action::Page(Page::Client)));
     }
 
     #[test]
     fn what_there_is_not_is_told_apart() {
-        for path in
-            ["", "/", "//", "/x", "/channelsx", "/channels/x/y", "/channels/x/connect/y", "/healthz/x", "/Channels"]
+        for path in ["//", "x", "/x", "/channelsx", "/channels/x/y", "/channels/x/connect/y", "/healthz/x", "/Channels"]
         {
             assert_eq!(route(Method::Get, path), Err(RouteError::NoSuchPath), "{path}");
         }

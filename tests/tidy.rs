@@ -11,8 +11,12 @@ use std::path::{Path, PathBuf};
 const IMPORTS: &[(&str, &[&str])] = &[
     ("main", &["server", "config", "bench"]),
     ("server", &["front", "shard", "registry", "handoff", "config", "metrics"]),
-    ("front", &["http", "route", "rest", "auth", "tls", "handoff", "registry", "channel", "config", "metrics"]),
+    (
+        "front",
+        &["http", "route", "rest", "pages", "auth", "tls", "handoff", "registry", "channel", "config", "metrics"],
+    ),
     ("rest", &["http", "route", "channel", "handoff"]),
+    ("pages", &["http", "route"]),
     ("route", &["http", "channel"]),
     ("registry", &["handoff", "channel"]),
     ("shard", &["relay", "ring", "handoff", "channel", "chunk", "time", "config", "metrics"]),

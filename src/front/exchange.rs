@@ -6,6 +6,7 @@ use super::Front;
 use crate::channel::{ChannelId, ChannelView};
 use crate::handoff::{CreateError, Reply, Seat, ShardHandle, ToShard};
 use crate::http::{Framing, Head, Response, Status, Target, query, upgrade};
+use crate::pages;
 use crate::rest::{self, ApiError, ChannelRequest};
 use crate::route::{self, Action};
 
@@ -46,6 +47,7 @@ async fn act(front: &Front, request: Request<'_>) -> Result<Answer, ApiError> {
         Action::ReadChannel(id) => read(front, id).await?,
         Action::DeleteChannel(id) => delete(front, id).await?,
         Action::Connect(id) => return connect(front, request, text(&request.received[query.clone()]), id).await,
+        Action::Page(page) => pages::page(page),
         Action::Health => rest::health(),
         Action::Options(allow) => options(allow),
     };

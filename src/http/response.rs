@@ -35,6 +35,10 @@ impl Response {
         Response { content_type: "application/json", content: content.into(), ..Response::empty(status) }
     }
 
+    pub fn html(status: Status, content: impl Into<Cow<'static, [u8]>>) -> Response {
+        Response { content_type: "text/html; charset=utf-8", content: content.into(), ..Response::empty(status) }
+    }
+
     /// Adds a field.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Response {
