@@ -190,7 +190,8 @@ impl Session {
         let mut copy = Vec::with_capacity(len_of(part.clone()));
         let mut reader = self.cursor.clone();
         reader.advance(len_of(reader.offset()..part.start), head);
-        let gaps = self.own.iter().filter(|own| own.end > part.start && own.start < part.end).cloned();
+        let inside = self.own.iter().filter(|own| own.end > part.start && own.start < part.end);
+        let gaps = inside.map(|own| own.start.max(part.start)..own.end.min(part.end));
         for gap in gaps.chain(std::iter::once(part.end..part.end)) {
             while reader.offset() < gap.start {
                 let mut pieces = Pieces::new();
@@ -203,12 +204,12 @@ impl Session {
         copy
     }
 
-    /// Leaves out a part of the log that lies behind all that is in flight, and may hold others that are left out.
+    /// Leaves out a part of the log that lies behind all that is in flight, with what it touches of others that are left
+    /// out.
     fn leave_out_copied(&mut self, part: Range<u64>) {
         let begin = self.own.partition_point(|own| own.end <= part.start);
         let end = self.own.partition_point(|own| own.start < part.end);
-        debug_assert!(self.own.range(begin..end).all(|own| part.start <= own.start && own.end <= part.end));
-        self.own.drain(begin..end);
+        let part = self.own.drain(begin..end).fold(part, |part, own| part.start.min(own.start)..part.end.max(own.end));
         self.own.insert(begin, part);
     }
 

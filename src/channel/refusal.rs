@@ -16,7 +16,6 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    #[cfg(test)]
     pub const ALL: [Refusal; 6] = [
         Refusal::NotJson,
         Refusal::NotAnObject,
