@@ -31,6 +31,8 @@ pub enum ToShard {
     List { reply: Reply<Vec<ChannelView>> },
     /// Deletes a channel and closes its clients with 4404; `false` = there was none.
     Delete { id: ChannelId, reply: Reply<bool> },
+    /// Deletes every channel of the shard as `Delete` does, and says how many there were.
+    Reset { reply: Reply<u64> },
     /// Asks for a place in a channel, before the upgrade is answered.
     Admit { id: ChannelId, token: String, reply: Reply<Result<Seat, AdmitError>> },
     /// Takes the place with an upgraded socket.
@@ -49,6 +51,7 @@ impl ToShard {
             | ToShard::Read { .. }
             | ToShard::List { .. }
             | ToShard::Delete { .. }
+            | ToShard::Reset { .. }
             | ToShard::Admit { .. } => true,
             ToShard::Join(_) | ToShard::Leave { .. } | ToShard::Shutdown { .. } => false,
         }

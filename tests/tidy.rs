@@ -26,7 +26,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("channel", &["chunk", "time"]),
     ("outbox", &["chunk"]),
     ("ring", &["chunk"]),
-    ("auth", &[]),
+    ("auth", &["http"]),
     ("bench", &[]),
     ("chunk", &[]),
     ("config", &[]),

@@ -26,6 +26,7 @@ impl Shard {
             ToShard::Read { id, reply } => drop(reply.send(self.relay.read(now, &id))),
             ToShard::List { reply } => drop(reply.send(self.relay.list(now))),
             ToShard::Delete { id, reply } => drop(reply.send(self.relay.delete(now, &id))),
+            ToShard::Reset { reply } => drop(reply.send(self.relay.reset(now))),
             ToShard::Admit { id, token, reply } => {
                 let admission = self.relay.admit(&id, &token);
                 // Unsent, the seat is dropped here and gives its place back by mail.
