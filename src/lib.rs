@@ -22,6 +22,7 @@ pub mod pages;
 pub mod rest;
 pub mod route;
 
+pub mod budget;
 pub mod handoff;
 pub mod registry;
 

@@ -26,6 +26,7 @@ fn spec(id: &str, pattern: Pattern) -> ChannelSpec {
         timeout: None,
         exclude_sender: false,
         history: 0,
+        permit: None,
     }
 }
 

@@ -17,10 +17,9 @@ use monoio::time::{Instant, sleep_until, timeout, timeout_at};
 use super::Front;
 use super::exchange::{Answer, Request, answer};
 use super::socket::into_owned_fd;
+use crate::budget::Permit;
 use crate::handoff::Seat;
-use crate::http::{
-    CONTINUE, ChunkedDecoder, ChunkedError, Ending, Framing, Grant, Head, HeadReader, Method, Response,
-};
+use crate::http::{CONTINUE, ChunkedDecoder, ChunkedError, Ending, Framing, Grant, Head, HeadReader, Method, Response};
 use crate::rest::ApiError;
 
 pub(super) struct Connection {
@@ -56,11 +55,11 @@ impl Connection {
     }
 
     /// Serves requests until the connection ends or is handed over.
-    pub(super) async fn serve(mut self) {
+    pub(super) async fn serve(mut self, permit: Permit) {
         let mut served: u32 = 0;
         let end = loop {
             match self.serve_one().await {
-                Ok(Some((seat, response, head_len))) => return self.hand_over(seat, response, head_len),
+                Ok(Some((seat, response, head_len))) => return self.hand_over(seat, response, head_len, permit),
                 Ok(None) => {}
                 Err(end) => break end,
             }
@@ -263,10 +262,10 @@ impl Connection {
     }
 
     /// Hands the socket to the shard that keeps the seat, with every byte received behind the request.
-    fn hand_over(mut self, seat: Seat, response: Vec<u8>, head_len: usize) {
+    fn hand_over(mut self, seat: Seat, response: Vec<u8>, head_len: usize, permit: Permit) {
         let behind = self.received.split_off(head_len);
         // Every read and write before this one has ended: a connection that cut one short does not come here.
-        seat.join(into_owned_fd(self.stream), response, behind);
+        seat.join(into_owned_fd(self.stream), response, behind, permit);
     }
 }
 
@@ -339,7 +338,7 @@ mod tests {
     /// Most of it are the timers that it may wait with, 256 bytes each.
     #[test]
     fn a_connection_is_a_small_future() {
-        fn len<A, F>(_: impl Fn(A) -> F) -> usize {
+        fn len<A, B, F>(_: impl Fn(A, B) -> F) -> usize {
             size_of::<F>()
         }
         let len = len(Connection::serve);

@@ -103,7 +103,8 @@ async fn create(front: &Front, wanted: ChannelRequest) -> Result<Response, ApiEr
             Some(id) => id.clone(),
             None => rest::generate_id(settings.id_half_len).map_err(|_| ApiError::Unavailable)?,
         };
-        let spec = wanted.spec(id.clone(), token.clone());
+        let permit = settings.channels.take().ok_or(ApiError::TooManyChannels)?;
+        let spec = wanted.spec(id.clone(), token.clone(), permit);
         let reply = ask(front.registry.owner(&id), |reply| ToShard::Create { spec, reply });
         match front.answered(reply).await? {
             Ok(view) => return Ok(rest::created(&view, &token, settings.public_port)),

@@ -22,11 +22,12 @@ use futures_channel::oneshot;
 use monoio::{FusionDriver, RuntimeBuilder};
 
 use crate::auth::Auth;
+use crate::budget::Budget;
 use crate::config::ServeConfig;
 use crate::http::{HttpDate, Origins};
 use crate::pages;
-use crate::rest;
 use crate::registry::Registry;
+use crate::rest;
 use live::Live;
 
 /// What a front is told.
@@ -61,6 +62,10 @@ pub struct FrontSettings {
     pub answer_timeout: Duration,
     /// Most HTTP connections of this front at once; over it: 503. Those handed to shards do not count.
     pub connections_max: usize,
+    /// Connections of the relay, those handed to shards among them; over it: 503.
+    pub connections: Budget,
+    /// Channels of the relay; over it: 503.
+    pub channels: Budget,
     /// How long requests under way get to be answered when the front stops; over it: closed.
     pub stop_grace: Duration,
 }
@@ -83,6 +88,8 @@ impl FrontSettings {
             body_timeout: config.head_timeout(),
             answer_timeout: ANSWER_TIMEOUT,
             connections_max: 16_384,
+            connections: Budget::new(usize::MAX),
+            channels: Budget::new(usize::MAX),
             stop_grace: config.drain().min(Duration::from_secs(1)),
         }
     }

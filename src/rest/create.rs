@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, Schema, Type};
 use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::ApiError;
 use super::object;
+use crate::budget::Permit;
 use crate::channel::{ChannelId, ChannelSpec, Pattern, Token};
 use crate::http::query;
 
@@ -57,7 +58,8 @@ impl ChannelRequest {
             if name.eq_ignore_ascii_case("clientLimit") {
                 name = Cow::Borrowed("clientLimit");
             }
-            let is_known = if text.is_empty() { is_field(&name) } else { draft.take(&name, &value_of(&name, &text))? };
+            let is_known =
+                if text.is_empty() { is_field(&name) } else { draft.take(&name, &value_of(&name, &text))? };
             if !is_known && name != "auth" {
                 return Err(ApiError::UnknownParameter { name: name.into_owned(), known: FIELDS });
             }
@@ -65,8 +67,8 @@ impl ChannelRequest {
         draft.finish()
     }
 
-    /// The channel asked for, under this id and with this token.
-    pub fn spec(&self, id: ChannelId, token: Token) -> ChannelSpec {
+    /// The channel asked for, under this id, with this token, and counted by `permit`.
+    pub fn spec(&self, id: ChannelId, token: Token, permit: Permit) -> ChannelSpec {
         ChannelSpec {
             id,
             token,
@@ -75,6 +77,7 @@ impl ChannelRequest {
             timeout: self.timeout,
             exclude_sender: self.exclude_sender,
             history: self.history,
+            permit: Some(permit),
         }
     }
 }
@@ -190,10 +193,13 @@ fn invalid(name: &'static str, was: &Value, allowed: String) -> ApiError {
 /// The same, for the OpenAPI document.
 impl PartialSchema for ChannelRequest {
     fn schema() -> RefOr<Schema> {
-        let with_sender = [("anyOf", json!([
-            { "properties": { "excludeSender": { "const": false } } },
-            { "properties": { "pattern": { "const": Pattern::PubSub.name() } } }
-        ]))];
+        let with_sender = [(
+            "anyOf",
+            json!([
+                { "properties": { "excludeSender": { "const": false } } },
+                { "properties": { "pattern": { "const": Pattern::PubSub.name() } } }
+            ]),
+        )];
         let auth = ObjectBuilder::new()
             .schema_type(Type::String)
             .write_only(true)
@@ -204,7 +210,13 @@ impl PartialSchema for ChannelRequest {
             .property("pattern", pattern_schema())
             .required("pattern")
             .property("clientLimit", limit_schema("Most clients at once; -1 = no limit.", -1))
-            .property("timeout", limit_schema("Milliseconds without a message after which the channel is deleted; -1 = never.", TIMEOUT_DEFAULT_MS as i64))
+            .property(
+                "timeout",
+                limit_schema(
+                    "Milliseconds without a message after which the channel is deleted; -1 = never.",
+                    TIMEOUT_DEFAULT_MS as i64,
+                ),
+            )
             .property(
                 "excludeSender",
                 ObjectBuilder::new()

@@ -66,8 +66,10 @@ pub enum ApiError {
     /// The API token is needed and not there.
     AuthMissing,
     AuthWrong,
-    /// The front has as many connections as it may.
+    /// The relay has as many connections as it may.
     TooManyConnections,
+    /// The relay has as many channels as it may.
+    TooManyChannels,
     /// The relay is closing, or a part of it does not answer.
     Unavailable,
 }
@@ -89,7 +91,9 @@ impl ApiError {
             // RFC 9110, section 15.5.2, wants a challenge with every 401; no registered scheme reads a query parameter.
             ApiError::TokenMissing | ApiError::TokenWrong => response.with("WWW-Authenticate", "channel-token"),
             ApiError::AuthMissing | ApiError::AuthWrong => response.with("WWW-Authenticate", "Bearer"),
-            ApiError::TooManyConnections | ApiError::Unavailable => response.with("Retry-After", "1"),
+            ApiError::TooManyConnections | ApiError::TooManyChannels | ApiError::Unavailable => {
+                response.with("Retry-After", "1")
+            }
             _ => response,
         }
     }
@@ -124,6 +128,7 @@ impl ApiError {
             ApiError::AuthMissing => (Status::UNAUTHORIZED, "auth_missing"),
             ApiError::AuthWrong => (Status::UNAUTHORIZED, "auth_wrong"),
             ApiError::TooManyConnections => (Status::SERVICE_UNAVAILABLE, "too_many_connections"),
+            ApiError::TooManyChannels => (Status::SERVICE_UNAVAILABLE, "too_many_channels"),
             ApiError::Unavailable => (Status::SERVICE_UNAVAILABLE, "unavailable"),
         }
     }
@@ -177,6 +182,9 @@ impl ApiError {
             }
             ApiError::AuthWrong => "this is not the API token",
             ApiError::TooManyConnections => "the server has too many connections: try again later",
+            ApiError::TooManyChannels => {
+                "the server has as many channels as it may: delete some, give them a timeout, or try again later"
+            }
             ApiError::Unavailable => "the server is closing or overloaded: try again later",
         })
     }

@@ -73,8 +73,9 @@ pub fn route(method: Method, path: &str, browser_only: bool) -> Result<Action, R
         (Method::Get | Method::Head, Resource::Channel(id)) => Ok(Action::ReadChannel(id)),
         // No HEAD: it would create or delete, and be answered nothing.
         (Method::Get, Resource::Create(_)) => Ok(Action::CreateByQuery),
-        (Method::Get, Resource::Delete(id))
-        | (Method::Delete, Resource::Channel(id) | Resource::Create(id)) => Ok(Action::DeleteChannel(id)),
+        (Method::Get, Resource::Delete(id)) | (Method::Delete, Resource::Channel(id) | Resource::Create(id)) => {
+            Ok(Action::DeleteChannel(id))
+        }
         (Method::Get | Method::Head, Resource::Connect(id)) => Ok(Action::Connect(id)),
         (Method::Get | Method::Head, Resource::Page(page)) => Ok(Action::Page(page)),
         (Method::Get | Method::Head, Resource::Guide) => Ok(Action::Guide),
@@ -85,13 +86,7 @@ pub fn route(method: Method, path: &str, browser_only: bool) -> Result<Action, R
         (Method::Get | Method::Head, Resource::Ready) => Ok(Action::Ready),
         (Method::Unknown, _) => Err(RouteError::MethodUnknown),
         (
-            Method::Get
-            | Method::Head
-            | Method::Post
-            | Method::Delete
-            | Method::Put
-            | Method::Patch
-            | Method::Trace,
+            Method::Get | Method::Head | Method::Post | Method::Delete | Method::Put | Method::Patch | Method::Trace,
             _,
         ) => Err(RouteError::MethodNotAllowed(allow)),
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::TryRecvError;
 use futures_channel::oneshot;
+use ringrelay::budget::Budget;
 use ringrelay::channel::{ChannelSpec, ChannelView};
 use ringrelay::front::{self, FrontSettings};
 use ringrelay::handoff::{AdmitError, CreateError, Join, Mailbox, Place, Seat, ShardHandle, ToShard};
@@ -36,6 +37,8 @@ pub fn settings() -> FrontSettings {
         body_timeout: PATIENCE,
         answer_timeout: PATIENCE,
         connections_max: 64,
+        connections: Budget::new(usize::MAX),
+        channels: Budget::new(usize::MAX),
         stop_grace: Duration::from_millis(200),
     }
 }
