@@ -66,7 +66,7 @@ function fanInOut(room, sender, data) {
     message.origin = sender.id;
     next(room, sender).send(JSON.stringify(message));
   } else if (message.type === "reply") {
-    room.clients.get(message.origin)?.send(JSON.stringify(message));
+    room.clients.get(message.origin)?.send(data, { binary: false });
   }
 }
 
