@@ -20,7 +20,7 @@ impl Outbox {
     }
 
     /// Appends a frame, or any other unit that is sent whole.
-    pub fn push(&mut self, parts: [&[u8]; 2]) {
+    pub fn push<const N: usize>(&mut self, parts: [&[u8]; N]) {
         let chunk = self.chain.append(parts);
         if self.sent.is_detached() {
             self.sent.attach(chunk);
@@ -46,9 +46,19 @@ impl Outbox {
         self.flushed = self.chain.head();
     }
 
-    /// Adds what is to be sent to `pieces`, at most `len_max` bytes; returns how many.
-    pub fn gather(&self, len_max: usize, pieces: &mut Pieces) -> usize {
-        self.sent.gather(self.chain.head(), len_max, pieces)
+    /// Offset behind the last byte: everything ever pushed.
+    pub fn head(&self) -> u64 {
+        self.chain.head()
+    }
+
+    /// Offset behind the last byte that has been sent.
+    pub fn sent(&self) -> u64 {
+        self.sent.offset()
+    }
+
+    /// Adds what is to be sent up to the offset `until` to `pieces`, at most `len_max` bytes; returns how many.
+    pub fn gather(&self, until: u64, len_max: usize, pieces: &mut Pieces) -> usize {
+        self.sent.gather(until, len_max, pieces)
     }
 
     /// Says that the first `len` bytes have been sent.

@@ -1,5 +1,6 @@
 //! One WebSocket connection: what it has received in part, what it is to be sent, and how it ends.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -31,8 +32,17 @@ pub struct Session {
     log_end: LogEnd,
     /// Whether the cursor stands between two records, so that something else may be sent there.
     aligned: bool,
-    /// Parts of the log that it is not to get, its own messages, ascending and apart; all at or behind the cursor.
+    /// Parts of the log that it is not to get, ascending and apart; all at or behind the cursor: its own messages, and
+    /// what was copied into the outbox.
     own: VecDeque<Range<u64>>,
+    /// End of the last part of the log that was copied into the outbox.
+    copied_to: u64,
+    /// A part of the log that goes before a part of the outbox; `None` = what is in the outbox may go first.
+    log_first: Option<LogFirst>,
+    /// Which connection of its shard it is, counted from the first.
+    pub serial: u32,
+    /// End of its last request in the log; 0 = it has sent none.
+    pub requested_to: u64,
     /// The send in flight.
     sending: Option<Sending>,
     /// The close frame to send once all before it has been; `None` = the session is open, or it has been sent.
@@ -67,23 +77,42 @@ enum LogEnd {
     Rest(u64),
 }
 
+/// The outbox from the offset `outbox` on is to be sent after the log up to `log`, a place between two records.
+#[derive(Clone, Copy, Debug)]
+struct LogFirst {
+    log: u64,
+    outbox: u64,
+}
+
 /// What a send carries, in order.
 #[derive(Clone, Copy, Debug)]
 struct Sending {
-    /// Bytes that complete a record of which a part was sent.
-    record_rest: usize,
+    /// Bytes of the log that go before the outbox: the rest of a record of which a part was sent, or what
+    /// [`LogFirst`] says.
+    log_before: usize,
     outbox: usize,
     log: usize,
-    /// Whether the log's part ends between two records.
+    /// Offset in the log behind the last byte of it.
+    log_to: u64,
+    /// Whether that is between two records.
+    aligned: bool,
+}
+
+/// What was gathered of the log.
+struct Gathered {
+    len: usize,
+    /// Offset behind the last byte.
+    to: u64,
+    /// Whether that is between two records.
     aligned: bool,
 }
 
 impl Session {
     /// A session at `cursor` of its channel's log, whose head is `joined_at`, with the answer to its upgrade to be sent
     /// first.
-    pub fn new(message_len_max: u64, response: &[u8], cursor: Cursor, joined_at: u64) -> Session {
+    pub fn new(serial: u32, message_len_max: u64, response: &[u8], cursor: Cursor, joined_at: u64) -> Session {
         let mut outbox = Outbox::new();
-        outbox.push([response, &[]]);
+        outbox.push([response]);
         Session {
             place: None,
             decoder: Decoder::new(message_len_max),
@@ -97,6 +126,10 @@ impl Session {
             log_end: LogEnd::Head,
             aligned: true,
             own: VecDeque::new(),
+            copied_to: 0,
+            log_first: None,
+            serial,
+            requested_to: 0,
             sending: None,
             farewell: None,
         }
@@ -116,6 +149,68 @@ impl Session {
             Some(last) if last.end == range.start => last.end = range.end,
             _ => self.own.push_back(range),
         }
+    }
+
+    /// Has what is put into the outbox from now on go out after the log up to `until`, an end of a record.
+    ///
+    /// A sender of requests (which go through the log) and replies (which go through the outbox) may be read in its
+    /// order by this. What a send in flight carries of the log stays where it is; the rest is copied into the outbox, so
+    /// that however often requests and replies take turns, they leave in one piece.
+    pub fn go_on_after(&mut self, until: u64, head: u64) {
+        debug_assert!(until <= head);
+        self.log_first = self.log_first.filter(|first| first.log > self.cursor.offset());
+        if until <= self.cursor.offset() {
+            return;
+        }
+        let settled = match (self.log_first, self.sending) {
+            (Some(first), _) => first.log,
+            (None, Some(sending)) if sending.log_to > self.cursor.offset() => {
+                let mut end = self.cursor.clone();
+                end.advance(len_of(self.cursor.offset()..sending.log_to), head);
+                let log = end.record_end(frame_len);
+                self.log_first = Some(LogFirst { log, outbox: self.outbox.head() });
+                log
+            }
+            (None, _) => self.record_end(),
+        };
+        let from = settled.max(self.copied_to);
+        if from < until {
+            let copy = self.copy_log(from..until, head);
+            self.outbox.push([&copy]);
+            self.leave_out_copied(from..until);
+            self.copied_to = until;
+            if self.sending.is_none() {
+                self.skip_own(head);
+            }
+        }
+    }
+
+    /// A part of the log, between records, without what the client is not to get.
+    fn copy_log(&self, part: Range<u64>, head: u64) -> Vec<u8> {
+        let mut copy = Vec::with_capacity(len_of(part.clone()));
+        let mut reader = self.cursor.clone();
+        reader.advance(len_of(reader.offset()..part.start), head);
+        let inside = self.own.iter().filter(|own| own.end > part.start && own.start < part.end);
+        let gaps = inside.map(|own| own.start.max(part.start)..own.end.min(part.end));
+        for gap in gaps.chain(std::iter::once(part.end..part.end)) {
+            while reader.offset() < gap.start {
+                let mut pieces = Pieces::new();
+                let len = reader.gather(gap.start, usize::MAX, &mut pieces);
+                copy.extend(pieces.iter().flat_map(|piece| piece.cells().iter().map(Cell::get)));
+                reader.advance(len, head);
+            }
+            reader.advance(len_of(gap), head);
+        }
+        copy
+    }
+
+    /// Leaves out a part of the log that lies behind all that is in flight, with what it touches of others that are left
+    /// out.
+    fn leave_out_copied(&mut self, part: Range<u64>) {
+        let begin = self.own.partition_point(|own| own.end <= part.start);
+        let end = self.own.partition_point(|own| own.start < part.end);
+        let part = self.own.drain(begin..end).fold(part, |part, own| part.start.min(own.start)..part.end.max(own.end));
+        self.own.insert(begin, part);
     }
 
     /// How far the client is behind `flushed`, the end of the log at the last flush, in bytes: what was to be sent then
@@ -140,7 +235,7 @@ impl Session {
     /// Whether the send in flight holds the log, which this session will not read to its end.
     pub fn holds_log(&self) -> bool {
         matches!(self.log_end, LogEnd::NextRecord)
-            && self.sending.is_some_and(|sending| sending.record_rest + sending.log > 0)
+            && self.sending.is_some_and(|sending| sending.log_before + sending.log > 0)
     }
 
     /// Begins to close: nothing that comes from now on is delivered. `head` is the end of the log.
@@ -160,12 +255,21 @@ impl Session {
             | CloseCode::InvalidText
             | CloseCode::TooLarge => (Phase::Ending, LogEnd::NextRecord),
         };
+        self.forget_order();
     }
 
     /// Begins to end without a close frame: the client has gone, or at least will not answer.
     pub fn abandon(&mut self) {
         debug_assert!(self.phase == Phase::Open);
         (self.phase, self.log_end) = (Phase::Ending, LogEnd::NextRecord);
+        self.forget_order();
+    }
+
+    /// What will not be sent cannot go first.
+    fn forget_order(&mut self) {
+        if matches!(self.log_end, LogEnd::NextRecord) {
+            self.log_first = None;
+        }
     }
 
     /// What to send next, as far as there is something and no send is in flight. `head` is the end of the log.
@@ -179,35 +283,51 @@ impl Session {
             let code = self.farewell.take()?;
             push_frame(&mut self.outbox, Opcode::Close, code.payload(&mut [0; 125]));
         }
-        let mut pieces = Pieces::new();
-        let mut sending = Sending { record_rest: 0, outbox: 0, log: 0, aligned: self.aligned };
-        if !self.aligned && !self.outbox.is_empty() {
-            let record_end = self.record_end();
-            sending.record_rest = self.cursor.gather(record_end, SEND_LEN_MAX, &mut pieces);
-            sending.aligned = self.cursor.offset() + sending.record_rest as u64 == record_end;
-        }
-        if sending.aligned || sending.record_rest == 0 {
-            sending.outbox = self.outbox.gather(SEND_LEN_MAX - sending.record_rest, &mut pieces);
-        }
-        if sending.record_rest == 0 && sending.outbox as u64 == self.outbox.len() && !pieces.is_full() {
-            (sending.log, sending.aligned) = self.gather_log(end, SEND_LEN_MAX - sending.outbox, &mut pieces);
-        }
+        let (pieces, sending) = self.gather(end);
         debug_assert!(!pieces.is_empty(), "{self:?}");
         self.sending = Some(sending);
         Some(pieces)
     }
 
+    /// What one send is to carry; the log is read up to `end`.
+    fn gather(&mut self, end: u64) -> (Pieces, Sending) {
+        let mut pieces = Pieces::new();
+        let offset = self.cursor.offset();
+        let mut sending = Sending { log_before: 0, outbox: 0, log: 0, log_to: offset, aligned: self.aligned };
+        self.log_first = self.log_first.filter(|first| first.log > offset);
+        if !self.outbox.is_empty() {
+            let (log_until, outbox_until) = match self.log_first {
+                Some(first) if first.outbox <= self.outbox.sent() => (first.log, self.outbox.head()),
+                Some(first) => (self.record_end(), first.outbox),
+                None => (self.record_end(), self.outbox.head()),
+            };
+            if offset < log_until {
+                let before = self.gather_log(log_until, SEND_LEN_MAX, &mut pieces);
+                (sending.log_before, sending.log_to, sending.aligned) = (before.len, before.to, before.aligned);
+            }
+            if sending.log_to >= log_until && !pieces.is_full() {
+                sending.outbox = self.outbox.gather(outbox_until, SEND_LEN_MAX - sending.log_before, &mut pieces);
+            }
+        }
+        let outbox_is_in_it = sending.outbox as u64 == self.outbox.len() && self.log_first.is_none();
+        if sending.log_before == 0 && outbox_is_in_it && !pieces.is_full() {
+            let log = self.gather_log(end, SEND_LEN_MAX - sending.outbox, &mut pieces);
+            (sending.log, sending.log_to, sending.aligned) = (log.len, log.to, log.aligned);
+        }
+        (pieces, sending)
+    }
+
     /// Says that the send in flight has ended after `len` bytes; `head` is the end of the log.
     pub fn sent(&mut self, len: usize, head: u64) {
         let Some(sending) = self.sending.take() else { return };
-        let record_rest = len.min(sending.record_rest);
-        let outbox = (len - record_rest).min(sending.outbox);
-        let log = len - record_rest - outbox;
+        let log_before = len.min(sending.log_before);
+        let outbox = (len - log_before).min(sending.outbox);
+        let log = len - log_before - outbox;
         debug_assert!(log <= sending.log);
         self.outbox.advance(outbox);
-        let mut of_log = record_rest + log;
+        let mut of_log = log_before + log;
         if of_log > 0 {
-            self.aligned = sending.aligned && of_log == sending.record_rest + sending.log;
+            self.aligned = sending.aligned && of_log == sending.log_before + sending.log;
         }
         let end = self.log_end_or(head);
         while of_log > 0 {
@@ -219,31 +339,30 @@ impl Session {
         }
     }
 
-    /// Gathers the log from the cursor to `end`, but for the client's own messages, at most `len_max` bytes. Returns
-    /// how many, and whether they end between two records.
-    fn gather_log(&self, end: u64, len_max: usize, pieces: &mut Pieces) -> (usize, bool) {
+    /// Gathers the log from the cursor to `end`, but for what the client is not to get, at most `len_max` bytes.
+    fn gather_log(&self, end: u64, len_max: usize, pieces: &mut Pieces) -> Gathered {
+        let offset = self.cursor.offset();
         if self.own.is_empty() {
             let len = self.cursor.gather(end, len_max, pieces);
-            let at_end = self.cursor.offset() + len as u64 == end;
-            return (len, at_end || (len == 0 && self.aligned));
+            let to = offset + len as u64;
+            return Gathered { len, to, aligned: to == end || (len == 0 && self.aligned) };
         }
         let mut reader = self.cursor.clone();
         let mut gathered = 0;
-        let gaps = self.own.iter().map(|own| own.start..own.end.min(end));
+        let gaps = self.own.iter().map(|own| own.start.min(end)..own.end.min(end));
         for gap in gaps.chain(std::iter::once(end..end)) {
-            let until = gap.start.min(end);
-            let len = reader.gather(until, len_max - gathered, pieces);
+            let len = reader.gather(gap.start, len_max - gathered, pieces);
             gathered += len;
             reader.advance(len, end);
-            if reader.offset() < until {
-                return (gathered, gathered == 0 && self.aligned);
+            if reader.offset() < gap.start {
+                return Gathered { len: gathered, to: reader.offset(), aligned: gathered == 0 && self.aligned };
             }
-            if until == end || pieces.is_full() || gathered == len_max {
+            if gap.start == end || pieces.is_full() || gathered == len_max {
                 break;
             }
-            reader.advance(usize::try_from(gap.end - gap.start).expect("a log fits in memory"), end);
+            reader.advance(len_of(gap), end);
         }
-        (gathered, true)
+        Gathered { len: gathered, to: reader.offset(), aligned: true }
     }
 
     /// Whether the session is open and has been sent everything up to `head`.
@@ -291,7 +410,7 @@ impl Session {
     /// Moves the cursor over what the client is not to get.
     fn skip_own(&mut self, head: u64) {
         while let Some(own) = self.own.front().filter(|own| own.start == self.cursor.offset() && own.end <= head) {
-            let len = usize::try_from(own.end - own.start).expect("a log fits in memory");
+            let len = len_of(own.clone());
             self.cursor.advance(len, head);
             self.own.pop_front();
         }
@@ -301,6 +420,11 @@ impl Session {
 /// Queues a frame in `outbox`.
 pub fn push_frame(outbox: &mut Outbox, opcode: Opcode, payload: &[u8]) {
     outbox.push([&server_header(opcode, payload.len()), payload]);
+}
+
+/// Length of a part of a log.
+fn len_of(part: Range<u64>) -> usize {
+    usize::try_from(part.end - part.start).expect("a log fits in memory")
 }
 
 /// The opcode of an unfragmented message.
@@ -313,4 +437,6 @@ pub fn opcode_of(kind: MessageKind) -> Opcode {
 
 /// Most bytes of one send: more than a turn takes in, so that a connection that reads never falls behind. A socket seldom
 /// takes more at once.
-pub const SEND_LEN_MAX: usize = 512 * 1024;
+///
+/// A request of the least size leaves with an origin twice as long as it came.
+pub const SEND_LEN_MAX: usize = 768 * 1024;

@@ -37,9 +37,9 @@ impl Log {
     }
 
     /// Appends a record and returns its offset.
-    pub fn append(&mut self, parts: [&[u8]; 2]) -> u64 {
+    pub fn append<const N: usize>(&mut self, parts: [&[u8]; N]) -> u64 {
         let offset = self.chain.head();
-        let head = offset + (parts[0].len() + parts[1].len()) as u64;
+        let head = offset + parts.iter().map(|part| part.len() as u64).sum::<u64>();
         let chunk = self.chain.append(parts);
         self.history.push(offset, chunk, head);
         if self.fresh.is_none() {

@@ -17,7 +17,7 @@ pub struct Members {
 
 /// Where in the list a client stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Position(usize);
+pub struct Position(pub(super) usize);
 
 impl Members {
     pub fn len(&self) -> usize {
@@ -30,6 +30,11 @@ impl Members {
 
     pub fn iter(&self) -> impl Iterator<Item = ClientId> + '_ {
         self.clients.iter().copied()
+    }
+
+    /// The client that stands at `position`.
+    pub fn at(&self, position: Position) -> ClientId {
+        self.clients[position.0]
     }
 
     pub fn last(&self) -> Option<ClientId> {

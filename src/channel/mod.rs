@@ -1,25 +1,55 @@
-//! Channels: what they are asked to be, who is in them, and the log that broadcasts are read from.
+//! Channels: what they are asked to be, who is in them, where a message goes, and the log that broadcasts are read from.
 //!
-//! Nothing here knows of WebSocket or HTTP: the log holds encoded records and does not look into them.
+//! Nothing here knows of WebSocket or HTTP: the log holds encoded records and does not look into them. A pattern that
+//! needs more than a line has a file of its own; [`Channel::deliver`] is the way into all of them.
 
+mod envelope;
+mod fan_in_out;
 mod log;
 mod members;
+mod origin;
+mod push_pull;
+mod refusal;
+mod req_repl;
+mod rotation;
 mod spec;
 
 use std::time::Duration;
 
 use crate::time::Time;
 
+pub use envelope::{ORIGIN_MEMBER_LEN_MAX, OriginMember, Request};
 pub use log::{HISTORY_LEN_MAX, Log};
 pub use members::{ClientId, Members, Position};
+pub use origin::Origin;
+pub use refusal::Refusal;
 pub use spec::{AdmitError, ChannelId, ChannelSpec, ChannelView, CreateError, Pattern, Place, Token};
+
+use rotation::Rotation;
+
+/// Where a message goes, and as what.
+#[derive(Debug)]
+pub enum Delivery<'m> {
+    /// As it is, to this client.
+    One(ClientId),
+    /// As it is, to everyone, or to everyone but its sender.
+    All { exclude_sender: bool },
+    /// With its sender's origin, to this client.
+    RequestToOne(ClientId, Request<'m>),
+    /// With its sender's origin, to everyone but its sender.
+    RequestToOthers(Request<'m>),
+    /// As it is, to who made the request.
+    Reply(Origin),
+}
 
 /// One channel, on the shard that owns it.
 #[derive(Debug)]
 pub struct Channel {
     spec: ChannelSpec,
     pub log: Log,
-    pub members: Members,
+    members: Members,
+    /// Whose turn it is, in the patterns that take turns; otherwise empty.
+    rotation: Rotation,
     /// Places promised to clients whose sockets are on their way; counted against the limit.
     reserved: u64,
     /// When the last message came, or the channel was created.
@@ -30,11 +60,50 @@ impl Channel {
     pub fn new(spec: ChannelSpec, now: Time) -> Channel {
         // Only broadcasts go through the log.
         let history = if spec.pattern == Pattern::PubSub { spec.history } else { 0 };
-        Channel { log: Log::new(history), members: Members::default(), reserved: 0, active_at: now, spec }
+        let (members, rotation) = (Members::default(), Rotation::default());
+        Channel { log: Log::new(history), members, rotation, reserved: 0, active_at: now, spec }
     }
 
     pub fn spec(&self) -> &ChannelSpec {
         &self.spec
+    }
+
+    pub fn members(&self) -> &Members {
+        &self.members
+    }
+
+    /// Adds a client and says where it stands.
+    pub fn join(&mut self, client: ClientId) -> Position {
+        if self.takes_turns() {
+            self.rotation.join();
+        }
+        self.members.join(client)
+    }
+
+    /// Removes the client at `position`. Another may have moved there: it is returned, to be told.
+    pub fn leave(&mut self, position: Position) -> Option<ClientId> {
+        if self.takes_turns() {
+            self.rotation.leave(position);
+        }
+        self.members.leave(position)
+    }
+
+    fn takes_turns(&self) -> bool {
+        matches!(self.spec.pattern, Pattern::PushPull | Pattern::FanInOut)
+    }
+
+    /// Where a message of the client at `sender` goes.
+    ///
+    /// # Errors
+    /// It breaks the rules of the pattern, or nobody can get it: its sender is to be told, and nothing else happens.
+    pub fn deliver<'m>(&mut self, sender: Position, payload: &'m [u8]) -> Result<Delivery<'m>, Refusal> {
+        match self.spec.pattern {
+            Pattern::Echo => Ok(Delivery::One(self.members.at(sender))),
+            Pattern::PubSub => Ok(Delivery::All { exclude_sender: self.spec.exclude_sender }),
+            Pattern::PushPull => Ok(push_pull::deliver(&mut self.rotation, &self.members, sender)),
+            Pattern::ReqRepl => req_repl::deliver(&self.members, payload),
+            Pattern::FanInOut => fan_in_out::deliver(&mut self.rotation, &self.members, sender, payload),
+        }
     }
 
     /// Notes that a message came: the timeout starts anew.

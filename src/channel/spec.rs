@@ -69,16 +69,26 @@ pub enum Pattern {
     Echo,
     /// A message goes to every connected client.
     PubSub,
+    /// A message goes to one client, all in turn.
+    PushPull,
+    /// A request goes to every other client, a reply to the one that asked.
+    ReqRepl,
+    /// A request goes to one other client, all in turn, a reply to the one that asked.
+    FanInOut,
 }
 
 impl Pattern {
-    pub const ALL: [Pattern; 2] = [Pattern::Echo, Pattern::PubSub];
+    pub const ALL: [Pattern; 5] =
+        [Pattern::Echo, Pattern::PubSub, Pattern::PushPull, Pattern::ReqRepl, Pattern::FanInOut];
 
     /// The name in REST bodies.
     pub fn name(self) -> &'static str {
         match self {
             Pattern::Echo => "echo",
             Pattern::PubSub => "pub-sub",
+            Pattern::PushPull => "push-pull",
+            Pattern::ReqRepl => "req-repl",
+            Pattern::FanInOut => "fan-in-out",
         }
     }
 

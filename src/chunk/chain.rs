@@ -34,8 +34,8 @@ impl Chain {
     }
 
     /// Appends one record made of `parts` and returns the chunk that it went to. A record never spans two chunks.
-    pub fn append(&mut self, parts: [&[u8]; 2]) -> &Rc<Chunk> {
-        let len = parts[0].len() + parts[1].len();
+    pub fn append<const N: usize>(&mut self, parts: [&[u8]; N]) -> &Rc<Chunk> {
+        let len = parts.iter().map(|part| part.len()).sum();
         if self.tail.as_ref().is_none_or(|tail| tail.room() < len) {
             self.make_room(len);
         } else if let Some(tail) = self.tail.as_mut().filter(|tail| tail.len.get() > 0).and_then(Rc::get_mut) {

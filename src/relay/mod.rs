@@ -3,6 +3,7 @@
 //! It knows no socket, clock or thread. The driver tells it what happened ([`Relay::handle`]) and then asks what to do
 //! ([`Relay::drain`]): what one tick brought is handled first and sent afterwards, so that a send carries all of it.
 
+mod delivery;
 mod rooms;
 mod timers;
 
@@ -11,11 +12,11 @@ use std::time::Duration;
 use slab::Slab;
 
 use crate::channel::{AdmitError, Channel, ChannelId, ChannelSpec, ChannelView};
-use crate::channel::{ClientId, CreateError, Pattern, Place};
+use crate::channel::{ClientId, CreateError, ORIGIN_MEMBER_LEN_MAX, Place};
 use crate::chunk::{Cursor, Pieces};
-use crate::session::{Phase, Session, opcode_of, push_frame};
+use crate::session::{Phase, Session};
 use crate::time::Time;
-use crate::ws::{CloseCode, Event, Opcode, server_header};
+use crate::ws::CloseCode;
 
 pub use crate::session::SEND_LEN_MAX;
 
@@ -67,6 +68,8 @@ pub struct Relay {
     rooms: Rooms,
     /// Boxed: a list that doubles would hold the room of as many sessions again.
     sessions: Slab<Box<Session>>,
+    /// Connections taken in so far.
+    joined: u32,
     timers: Timers,
     /// Slots of rooms whose log has grown since the last drain; each once.
     grown: Vec<u32>,
@@ -87,6 +90,7 @@ impl Relay {
             limits,
             rooms: Rooms::default(),
             sessions: Slab::new(),
+            joined: 0,
             timers: Timers::default(),
             grown: Vec::new(),
             queued: Vec::new(),
@@ -154,12 +158,14 @@ impl Relay {
     pub fn join(&mut self, now: Time, place: Place, response: &[u8]) -> ClientId {
         let entry = self.sessions.vacant_entry();
         let client = ClientId { shard: self.shard, slot: entry.key() as u32 };
+        self.joined = self.joined.wrapping_add(1);
+        let (serial, message_len_max) = (self.joined, self.limits.message_len_max);
         match self.rooms.at(place) {
             Some(room) if !self.shutting_down => {
                 let (cursor, head) = (room.channel.log.join(), room.channel.log.head());
                 room.channel.release();
-                let mut session = Session::new(self.limits.message_len_max, response, cursor, head);
-                session.place = Some((place.slot, room.channel.members.join(client)));
+                let mut session = Session::new(serial, message_len_max, response, cursor, head);
+                session.place = Some((place.slot, room.channel.join(client)));
                 entry.insert(Box::new(session));
             }
             gone => {
@@ -167,7 +173,7 @@ impl Relay {
                 if let Some(room) = gone {
                     room.channel.release();
                 }
-                entry.insert(Box::new(Session::new(self.limits.message_len_max, response, Cursor::at_end(0), 0)));
+                entry.insert(Box::new(Session::new(serial, message_len_max, response, Cursor::at_end(0), 0)));
                 self.close(now, client.slot, code);
             }
         }
@@ -253,7 +259,7 @@ impl Relay {
             let Some(room) = self.rooms.get_mut(slot).filter(|room| room.grown) else { continue };
             room.grown = false;
             let (head, flushed) = (room.channel.log.head(), room.channel.log.flushed());
-            for client in room.channel.members.iter() {
+            for client in room.channel.members().iter() {
                 let session = &mut self.sessions[client.slot as usize];
                 room.channel.log.attach(session.cursor_mut());
                 if session.is_slow(lag_max, flushed) {
@@ -302,45 +308,6 @@ impl Relay {
                 session.phase = Phase::Shut;
                 self.outputs.push(Output::ShutWrite(client));
             }
-        }
-    }
-
-    fn receive(&mut self, now: Time, slot: u32, mut bytes: &mut [u8]) {
-        loop {
-            let session = &mut self.sessions[slot as usize];
-            if !matches!(session.phase, Phase::Open | Phase::Closing) {
-                return;
-            }
-            let event = match session.decoder.next(&mut bytes) {
-                Ok(Some(event)) => event,
-                Ok(None) => return,
-                Err(code) => return self.end(now, slot, code),
-            };
-            let answer = match event {
-                Event::Close(code) => return self.end(now, slot, code),
-                Event::Pong => continue,
-                Event::Message(..) | Event::Ping(_) if session.phase == Phase::Closing => continue,
-                Event::Ping(payload) => (Opcode::Pong, payload),
-                Event::Message(kind, payload) => {
-                    let (room_slot, _) = session.place.expect("an open session is in a channel");
-                    let room = &mut self.rooms[room_slot];
-                    room.channel.touch(now);
-                    match room.channel.spec().pattern {
-                        Pattern::Echo => (opcode_of(kind), payload),
-                        Pattern::PubSub => {
-                            let header = server_header(opcode_of(kind), payload.len());
-                            let offset = room.channel.log.append([&header, payload]);
-                            if room.channel.spec().exclude_sender {
-                                session.leave_out(offset..room.channel.log.head());
-                            }
-                            self.grow(now, room_slot);
-                            continue;
-                        }
-                    }
-                }
-            };
-            push_frame(&mut session.outbox, answer.0, answer.1);
-            self.queue(slot);
         }
     }
 
@@ -443,7 +410,7 @@ impl Relay {
         let Some((room, position)) = session.place.take() else { return session.cursor_mut().offset() };
         let channel = &mut self.rooms[room].channel;
         channel.log.attach(session.cursor_mut());
-        if let Some(moved) = channel.members.leave(position) {
+        if let Some(moved) = channel.leave(position) {
             self.sessions[moved.slot as usize].place = Some((room, position));
         }
         channel.log.head()
@@ -463,7 +430,7 @@ impl Relay {
 
     /// Closes the clients of a channel and forgets it.
     fn remove(&mut self, now: Time, slot: u32, code: CloseCode) {
-        while let Some(client) = self.rooms[slot].channel.members.last() {
+        while let Some(client) = self.rooms[slot].channel.members().last() {
             self.close(now, client.slot, code);
         }
         let room = self.rooms.remove(slot);
@@ -520,9 +487,9 @@ impl Relay {
 }
 
 impl Limits {
-    /// The lag that closes a connection, in bytes: more than the bound, and more than one message.
+    /// The lag that closes a connection, in bytes: more than the bound, and more than one message as it is delivered.
     fn lag_max(&self) -> u64 {
-        self.lag_max.max(self.message_len_max + FRAME_HEADER_LEN_MAX)
+        self.lag_max.max(self.message_len_max + FRAME_HEADER_LEN_MAX + ORIGIN_MEMBER_LEN_MAX as u64)
     }
 }
 

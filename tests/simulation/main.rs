@@ -4,6 +4,7 @@
 //! Every run is a function of its seed. `SIM_SEED=n cargo test --test simulation` runs one; `SIM_SEEDS=n` sets how many.
 
 mod client;
+mod patterns;
 mod world;
 
 use world::{Seen, World};
@@ -53,6 +54,11 @@ fn clients_get_what_the_model_says() {
         seen.violations,
         seen.history_joins,
         seen.cuts_with_a_send_in_flight,
+        seen.turns,
+        seen.requests,
+        seen.replies,
+        seen.replies_behind_requests,
+        seen.refusals,
     ];
     assert!(counts.iter().all(|count| *count >= seeds / 20), "some of it hardly ever happened: {seen:?}");
 }

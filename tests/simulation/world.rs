@@ -1,49 +1,53 @@
 //! The relay, its clients and the model, moved on by random steps.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use ringrelay::channel::{AdmitError, ChannelId, ChannelSpec, ClientId, Pattern, Token};
+use ringrelay::channel::{AdmitError, ChannelId, ChannelSpec, ClientId, ORIGIN_MEMBER_LEN_MAX, Origin, Pattern, Token};
 use ringrelay::chunk::Piece;
 use ringrelay::relay::{Input, Limits, Output, Relay};
 use ringrelay::time::Time;
 
-use super::client::{Client, End, Unit, masked};
+use super::client::{Client, Due, End, Unit, masked};
 
 /// Largest message; small, so that the bound is met often.
 const MESSAGE_LEN_MAX: u64 = 3000;
 const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
-/// The largest message and its header: a lag bound below it counts as this.
-const FRAME_LEN_MAX: u64 = MESSAGE_LEN_MAX + 10;
+/// The largest message, with its header and an origin: a lag bound below it counts as this.
+const FRAME_LEN_MAX: u64 = MESSAGE_LEN_MAX + 10 + ORIGIN_MEMBER_LEN_MAX as u64;
 /// More than the relay's own patience with connections that are closing.
 const LONG: Duration = Duration::from_secs(10);
 
-struct Channel {
+pub(super) struct Channel {
     id: ChannelId,
-    pattern: Pattern,
-    exclude_sender: bool,
+    pub(super) pattern: Pattern,
+    pub(super) exclude_sender: bool,
     history: usize,
     limit: Option<u64>,
     timeout: Option<Duration>,
-    active_at: Time,
+    pub(super) active_at: Time,
     alive: bool,
     /// Every broadcast so far.
-    sequence: Vec<(u8, Vec<u8>)>,
+    pub(super) sequence: Vec<(u8, Vec<u8>)>,
+    /// Indices of its clients in the order of their turns; those that have gone are dropped when a turn is taken.
+    pub(super) queue: VecDeque<usize>,
 }
 
 pub struct World {
-    random: fastrand::Rng,
-    now: Time,
+    pub(super) random: fastrand::Rng,
+    pub(super) now: Time,
     relay: Relay,
-    channels: Vec<Channel>,
-    clients: Vec<Client>,
+    pub(super) channels: Vec<Channel>,
+    pub(super) clients: Vec<Client>,
+    /// Connections that the relay has taken in.
+    joined: u32,
     /// Index in `clients` of the connection that has the slot now.
     by_id: HashMap<ClientId, usize>,
-    messages: u64,
+    pub(super) messages: u64,
     lag_max: u64,
     /// The most that came between two drains, in bytes of frames.
     turn_len_max: u64,
-    turn_len: u64,
+    pub(super) turn_len: u64,
     pub seen: Seen,
 }
 
@@ -59,6 +63,11 @@ pub struct Seen {
     pub violations: u64,
     pub history_joins: u64,
     pub cuts_with_a_send_in_flight: u64,
+    pub turns: u64,
+    pub requests: u64,
+    pub replies: u64,
+    pub replies_behind_requests: u64,
+    pub refusals: u64,
 }
 
 impl std::ops::Add for Seen {
@@ -75,6 +84,11 @@ impl std::ops::Add for Seen {
             violations: self.violations + other.violations,
             history_joins: self.history_joins + other.history_joins,
             cuts_with_a_send_in_flight: self.cuts_with_a_send_in_flight + other.cuts_with_a_send_in_flight,
+            turns: self.turns + other.turns,
+            requests: self.requests + other.requests,
+            replies: self.replies + other.replies,
+            replies_behind_requests: self.replies_behind_requests + other.replies_behind_requests,
+            refusals: self.refusals + other.refusals,
         }
     }
 }
@@ -89,6 +103,7 @@ impl World {
             relay: Relay::new(0, Limits { message_len_max: MESSAGE_LEN_MAX, lag_max }),
             channels: Vec::new(),
             clients: Vec::new(),
+            joined: 0,
             by_id: HashMap::new(),
             messages: 0,
             lag_max: lag_max.max(FRAME_LEN_MAX),
@@ -113,7 +128,9 @@ impl World {
             65..=89 => self.complete_send(),
             90 => self.hang_up(),
             91 => self.stall(),
-            _ => self.drain(),
+            _ => {
+                self.drain();
+            }
         }
     }
 
@@ -121,8 +138,8 @@ impl World {
     pub fn settle(&mut self) {
         for round in 0.. {
             assert!(round < 100_000, "the relay comes to rest");
-            self.drain();
-            let mut busy = false;
+            // A send that the relay ends early leaves it something to go on with.
+            let mut busy = self.drain();
             for index in 0..self.clients.len() {
                 let client = &self.clients[index];
                 if !client.cut && !client.to_relay.is_empty() && !client.hung_up {
@@ -166,7 +183,13 @@ impl World {
 
     fn create(&mut self) {
         let index = self.channels.len();
-        let pattern = if self.random.u32(0..4) == 0 { Pattern::Echo } else { Pattern::PubSub };
+        let pattern = match self.random.u32(0..10) {
+            0 => Pattern::Echo,
+            1..=3 => Pattern::PubSub,
+            4..=5 => Pattern::PushPull,
+            6..=7 => Pattern::ReqRepl,
+            _ => Pattern::FanInOut,
+        };
         let channel = Channel {
             id: ChannelId::parse(&format!("channel-{index}")).unwrap(),
             pattern,
@@ -177,6 +200,7 @@ impl World {
             active_at: self.now,
             alive: true,
             sequence: Vec::new(),
+            queue: VecDeque::new(),
         };
         let spec = ChannelSpec {
             id: channel.id.clone(),
@@ -239,13 +263,19 @@ impl World {
             self.forget(index, 4404);
         }
         let id = self.relay.join(self.now, place, RESPONSE);
-        let mut client = Client::new(id, index);
-        let channel = &self.channels[index];
+        self.joined += 1;
+        let origin = Origin { client: id, serial: self.joined }.text().iter().map(|byte| char::from(*byte)).collect();
+        let mut client = Client::new(id, index, origin);
+        let channel = &mut self.channels[index];
+        client.has_streams = channel.pattern == Pattern::ReqRepl;
         if gone {
             client.end = Some(End::AfterAll(4404));
-        } else if channel.pattern == Pattern::PubSub {
+        } else {
+            // Of the patterns, pub-sub alone has a sequence.
             let kept = channel.sequence.len().saturating_sub(channel.history);
-            client.expected = channel.sequence[kept..].to_vec();
+            client.expected =
+                channel.sequence[kept..].iter().map(|frame| Due { frame: frame.clone(), stream: 0 }).collect();
+            channel.queue.push_back(self.clients.len());
             self.seen.history_joins += u64::from(!client.expected.is_empty());
         }
         self.by_id.insert(id, self.clients.len());
@@ -261,6 +291,11 @@ impl World {
     /// A client writes something.
     fn speak(&mut self) {
         let Some(index) = self.pick().filter(|index| !self.clients[*index].hung_up) else { return };
+        if matches!(self.channels[self.clients[index].channel].pattern, Pattern::ReqRepl | Pattern::FanInOut)
+            && self.random.u32(0..10) > 0
+        {
+            return self.ask_or_reply(index);
+        }
         let random = &mut self.random;
         let mask = random.u32(..).to_ne_bytes();
         self.messages += 1;
@@ -323,22 +358,8 @@ impl World {
             }
             Unit::Ping(payload) => client.pongs.push(payload),
             Unit::Message(frame) => {
-                let channel = &mut self.channels[client.channel];
-                let payload_len = frame.1.len() as u64;
-                channel.active_at = self.now;
                 self.turn_len += frame.1.len() as u64 + 4;
-                if channel.pattern == Pattern::Echo {
-                    return client.expected.push(frame);
-                }
-                channel.sequence.push(frame.clone());
-                let room = client.channel;
-                client.left_out += u64::from(channel.exclude_sender) * (16 + 4 + payload_len);
-                for (reader, client) in self.clients.iter_mut().enumerate() {
-                    let own = self.channels[room].exclude_sender && reader == index;
-                    if client.channel == room && client.is_open() && !own {
-                        client.expected.push(frame.clone());
-                    }
-                }
+                self.route(index, frame);
             }
         }
     }
@@ -380,12 +401,13 @@ impl World {
         }
     }
 
-    /// Does what the relay says, as a driver would.
-    fn drain(&mut self) {
+    /// Does what the relay says, as a driver would; returns whether it said anything.
+    fn drain(&mut self) -> bool {
         self.expire();
         let mut outputs = Vec::new();
         self.relay.drain(self.now, |output| outputs.push(output));
         self.find_slow();
+        let said = !outputs.is_empty();
         for output in outputs {
             match output {
                 Output::Send(id, pieces) => {
@@ -428,6 +450,7 @@ impl World {
         self.turn_len_max = self.turn_len_max.max(std::mem::take(&mut self.turn_len));
         self.clients.iter().for_each(|client| client.check(RESPONSE, false));
         self.check_lag();
+        said
     }
 
     /// Who was closed for no reason that the model knows was too slow, or should have been.
@@ -455,9 +478,9 @@ impl World {
     }
 
     /// What a client was to get and has not, in bytes of frames.
-    fn lag(&self, index: usize) -> u64 {
+    pub(super) fn lag(&self, index: usize) -> u64 {
         let client = &self.clients[index];
-        let due: u64 = client.expected.iter().map(|(_, payload)| frame_len(payload.len())).sum();
+        let due: u64 = client.expected.iter().map(|due| frame_len(due.frame.1.len())).sum();
         let pongs: u64 = client.pongs.iter().map(|payload| frame_len(payload.len())).sum();
         (due + pongs + RESPONSE.len() as u64).saturating_sub(client.got.len() as u64)
     }
@@ -485,8 +508,8 @@ impl World {
 }
 
 /// The most that history can have added to a client's lag, in bytes of frames.
-fn history_len(expected: &[(u8, Vec<u8>)], channel: &Channel) -> u64 {
-    expected.iter().take(channel.history).map(|(_, payload)| frame_len(payload.len())).sum()
+fn history_len(expected: &[Due], channel: &Channel) -> u64 {
+    expected.iter().take(channel.history).map(|due| frame_len(due.frame.1.len())).sum()
 }
 
 fn frame_len(payload_len: usize) -> u64 {

@@ -1,0 +1,115 @@
+//! What a client sends, on its way to those who get it.
+
+use crate::channel::{ClientId, Delivery, Origin, OriginMember, Refusal};
+use crate::session::{Phase, opcode_of, push_frame};
+use crate::time::Time;
+use crate::ws::{Decoder, Event, MessageKind, Opcode, server_header};
+
+use super::Relay;
+
+impl Relay {
+    pub(super) fn receive(&mut self, now: Time, slot: u32, mut bytes: &mut [u8]) {
+        // Out of its session for as long as it is read: what it hands out goes to other sessions.
+        let mut decoder = std::mem::replace(&mut self.sessions[slot as usize].decoder, Decoder::new(0));
+        while matches!(self.sessions[slot as usize].phase, Phase::Open | Phase::Closing) {
+            match decoder.next(&mut bytes) {
+                Ok(Some(event)) => self.take_in(now, slot, event),
+                Ok(None) => break,
+                Err(code) => self.end(now, slot, code),
+            }
+        }
+        self.sessions[slot as usize].decoder = decoder;
+    }
+
+    fn take_in(&mut self, now: Time, slot: u32, event: Event<'_>) {
+        match event {
+            Event::Close(code) => self.end(now, slot, code),
+            Event::Pong => {}
+            Event::Message(..) | Event::Ping(_) if self.sessions[slot as usize].phase == Phase::Closing => {}
+            Event::Ping(payload) => self.push(slot, Opcode::Pong, payload),
+            Event::Message(kind, payload) => self.deliver(now, slot, kind, payload),
+        }
+    }
+
+    /// Passes a message on as the pattern of its channel says.
+    fn deliver(&mut self, now: Time, slot: u32, kind: MessageKind, payload: &[u8]) {
+        let session = &mut self.sessions[slot as usize];
+        let (room_slot, position) = session.place.expect("an open session is in a channel");
+        let channel = &mut self.rooms[room_slot].channel;
+        let opcode = opcode_of(kind);
+        match channel.deliver(position, payload) {
+            Ok(Delivery::One(client)) => self.push(client.slot, opcode, payload),
+            Ok(Delivery::All { exclude_sender }) => {
+                let header = server_header(opcode, payload.len());
+                let offset = channel.log.append([&header, payload]);
+                if exclude_sender {
+                    session.leave_out(offset..channel.log.head());
+                }
+                channel.touch(now);
+                return self.grow(now, room_slot);
+            }
+            Ok(Delivery::RequestToOne(client, request)) => {
+                let origin = OriginMember::new(self.origin_of(slot));
+                let [before, origin, after] = request.parts(&origin);
+                let header = server_header(opcode, before.len() + origin.len() + after.len());
+                self.sessions[client.slot as usize].outbox.push([&header, before, origin, after]);
+                self.queue(client.slot);
+            }
+            Ok(Delivery::RequestToOthers(request)) => {
+                let origin = OriginMember::new(self.origin_of(slot));
+                let [before, origin, after] = request.parts(&origin);
+                let header = server_header(opcode, before.len() + origin.len() + after.len());
+                let log = &mut self.rooms[room_slot].channel.log;
+                let offset = log.append([&header, before, origin, after]);
+                let session = &mut self.sessions[slot as usize];
+                session.leave_out(offset..log.head());
+                session.requested_to = log.head();
+                self.grow(now, room_slot);
+            }
+            Ok(Delivery::Reply(origin)) => match self.find(room_slot, origin) {
+                Some(receiver) => self.reply(slot, receiver, opcode, payload),
+                // Who breaks the rules does not keep the channel alive.
+                None => return self.push(slot, opcode, Refusal::UnknownOrigin.answer().as_bytes()),
+            },
+            Err(refusal) => {
+                self.push(slot, opcode, refusal.answer().as_bytes());
+                if refusal != Refusal::NoResponders {
+                    return;
+                }
+            }
+        }
+        self.rooms[room_slot].channel.touch(now);
+    }
+
+    /// Delivers a reply behind the requests that its sender made before.
+    fn reply(&mut self, sender: u32, receiver: u32, opcode: Opcode, payload: &[u8]) {
+        let requested_to = self.sessions[sender as usize].requested_to;
+        if requested_to > 0 {
+            let session = &mut self.sessions[receiver as usize];
+            let (room, _) = session.place.expect("who gets a reply is in the channel");
+            let log = &self.rooms[room].channel.log;
+            log.attach(session.cursor_mut());
+            session.go_on_after(requested_to, log.head());
+        }
+        self.push(receiver, opcode, payload);
+    }
+
+    /// Puts a frame into a client's outbox.
+    fn push(&mut self, slot: u32, opcode: Opcode, payload: &[u8]) {
+        push_frame(&mut self.sessions[slot as usize].outbox, opcode, payload);
+        self.queue(slot);
+    }
+
+    fn origin_of(&self, slot: u32) -> Origin {
+        let client = ClientId { shard: self.shard, slot };
+        Origin { client, serial: self.sessions[slot as usize].serial }
+    }
+
+    /// The slot of the client with this origin, if it is in the room.
+    fn find(&self, room: u32, origin: Origin) -> Option<u32> {
+        let slot = origin.client.slot;
+        let session = self.sessions.get(slot as usize)?;
+        let is_here = session.place.is_some_and(|(place, _)| place == room);
+        (is_here && self.origin_of(slot) == origin).then_some(slot)
+    }
+}
