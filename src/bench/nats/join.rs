@@ -41,7 +41,7 @@ pub fn join_all(plan: &Plan, run: u64, seats: &[Seat], established: &mut [Establ
 /// `echo: false`: a publisher is not given its own messages, as in the other servers.
 fn protocol(plan: &Plan, run: u64, seat: &Seat) -> String {
     let subject = super::subject(run, seat.room);
-    let options = r#"{"verbose":false,"pedantic":false,"tls_required":false,"headers":false,"protocol":1,"echo":false,"lang":"rust","version":"1"}"#;
+    let options = r#"{"verbose":false,"pedantic":false,"headers":false,"echo":false,"protocol":1}"#;
     let mut protocol = format!("CONNECT {options}\r\nSUB {subject} all 1\r\n");
     if let (true, Some(publisher)) = (plan.pattern.has_replies(), seat.publishes) {
         protocol += &format!("SUB {} 2\r\n", super::inbox(run, publisher));
