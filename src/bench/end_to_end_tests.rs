@@ -171,7 +171,7 @@ impl Room {
     }
 }
 
-fn bench(arguments: &str) -> Result<Report, Failure> {
+pub(super) fn bench(arguments: &str) -> Result<Report, Failure> {
     let command = BenchConfig::augment_args(Command::new("bench").no_binary_name(true));
     let matches = command.get_matches_from(arguments.split_whitespace());
     measure(&BenchConfig::from_arg_matches(&matches).unwrap().plan()?)

@@ -82,6 +82,9 @@ pub fn inbox(run: u64, publisher: u32) -> String {
 }
 
 #[cfg(test)]
+mod end_to_end_tests;
+
+#[cfg(test)]
 mod tests {
     use super::super::frame::Header;
     use super::stream::{Operation, Stream};
