@@ -80,14 +80,15 @@ impl Server {
             return;
         }
         let member = stream.try_clone().unwrap();
-        let Ok(mut socket) = tungstenite::accept(stream) else { return };
-        let member = WebSocket::from_raw_socket(member, tungstenite::protocol::Role::Server, None);
-        let sender = {
+        let (mut socket, sender) = {
+            // Before the room is free again, its members are those that have been told so.
             let mut room = self.room.lock().unwrap();
+            let Ok(socket) = tungstenite::accept(stream) else { return };
+            let member = WebSocket::from_raw_socket(member, tungstenite::protocol::Role::Server, None);
             let sender = room.members.len();
             room.members.push(member);
             room.queue.push_back(sender);
-            sender
+            (socket, sender)
         };
         while let Ok(message) = socket.read() {
             if message.is_binary() || message.is_text() {
