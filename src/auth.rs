@@ -101,7 +101,8 @@ fn reason(error: &regex::Error) -> String {
     error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
-const ALLOWED: &str = "allowed: METHOD:path-regex with the method GET, POST, PUT, PATCH, DELETE or *, such as POST:/channels";
+const ALLOWED: &str =
+    "allowed: METHOD:path-regex with the method GET, POST, PUT, PATCH, DELETE or *, such as POST:/channels";
 
 /// Most bytes of one compiled expression.
 const REGEX_LEN_MAX: usize = 1 << 20;

@@ -18,9 +18,7 @@ use super::Front;
 use super::exchange::{Answer, Request, answer};
 use super::socket::into_owned_fd;
 use crate::handoff::Seat;
-use crate::http::{
-    CONTINUE, ChunkedDecoder, ChunkedError, Ending, Framing, Grant, Head, HeadReader, Method, Response,
-};
+use crate::http::{CONTINUE, ChunkedDecoder, ChunkedError, Ending, Framing, Grant, Head, HeadReader, Method, Response};
 use crate::rest::ApiError;
 
 pub(super) struct Connection {

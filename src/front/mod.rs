@@ -25,8 +25,8 @@ use crate::auth::Auth;
 use crate::config::ServeConfig;
 use crate::http::{HttpDate, Origins};
 use crate::pages;
-use crate::rest;
 use crate::registry::Registry;
+use crate::rest;
 use live::Live;
 
 /// What a front is told.

@@ -42,7 +42,11 @@ impl Origins {
         let origins: Vec<String> = members
             .map(|member| normal(member).ok_or_else(|| format!("{member:?} is no origin; {ALLOWED}")))
             .collect::<Result<_, _>>()?;
-        if origins.is_empty() { Err(format!("the list is empty; {ALLOWED}")) } else { Ok(Origins(Allowed::Only(origins.into()))) }
+        if origins.is_empty() {
+            Err(format!("the list is empty; {ALLOWED}"))
+        } else {
+            Ok(Origins(Allowed::Only(origins.into())))
+        }
     }
 
     /// What a request with this `Origin` is granted; `None` = it has none, or several.
@@ -149,7 +153,8 @@ mod tests {
 
     #[test]
     fn what_is_no_origin_is_refused_by_name() {
-        for text in ["app.example", "https://", "https://a/b", "https://a:x", "https://a:70000", "null", "https://a *"] {
+        for text in ["app.example", "https://", "https://a/b", "https://a:x", "https://a:70000", "null", "https://a *"]
+        {
             let error = Origins::parse(text).unwrap_err();
             assert!(error.contains("allowed: *, none"), "{text}: {error}");
         }

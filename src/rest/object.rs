@@ -17,9 +17,9 @@ pub(super) fn members(content_type: Option<&[u8]>, body: &[u8]) -> Result<Vec<(S
     }
     let object: Object = serde_json::from_slice(body).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => ApiError::NotAnObject,
-        serde_json::error::Category::Syntax
-        | serde_json::error::Category::Eof
-        | serde_json::error::Category::Io => ApiError::NotJson { line: error.line(), column: error.column() },
+        serde_json::error::Category::Syntax | serde_json::error::Category::Eof | serde_json::error::Category::Io => {
+            ApiError::NotJson { line: error.line(), column: error.column() }
+        }
     })?;
     Ok(object.0)
 }

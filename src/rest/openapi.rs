@@ -3,7 +3,9 @@
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, Paths};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{Components, ComponentsBuilder, ObjectBuilder, Schema, Type};
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     ContentBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, OpenApiBuilder, Ref, RefOr, Required, Response,
     ResponseBuilder, Server,
@@ -12,7 +14,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::ChannelRequest;
 use super::create::id_schema;
-use super::error::ErrorBody;
+use super::error::{ErrorBody, ErrorDetail};
 use super::{node, view};
 
 /// The document of a relay that clients reach at `public_url`, as JSON.
@@ -243,13 +245,17 @@ fn components() -> Components {
     let query = ApiKeyValue::with_description("auth", "The API token.");
     ComponentsBuilder::new()
         .schema_from::<ChannelRequest>()
+        .schema_from::<view::Data<'_>>()
         .schema_from::<view::Created<'_>>()
         .schema_from::<view::One<'_>>()
         .schema_from::<view::List<'_>>()
         .schema_from::<view::Done>()
         .schema_from::<node::Health>()
         .schema_from::<node::Readiness<'_>>()
+        .schema_from::<node::Node<'_>>()
+        .schema_from::<node::ClusterView<'_>>()
         .schema_from::<node::Cluster<'_>>()
+        .schema_from::<ErrorDetail<'_>>()
         .schema_from::<ErrorBody<'_>>()
         .security_scheme("bearer", SecurityScheme::Http(bearer))
         .security_scheme("query", SecurityScheme::ApiKey(ApiKey::Query(query)))
@@ -353,7 +359,8 @@ mod tests {
         for reference in references {
             assert!(document.pointer(&reference[1..]).is_some(), "{reference}");
         }
-        let operations = document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
+        let operations =
+            document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
         let mut ids: Vec<_> = operations.map(|operation| operation["operationId"].as_str().unwrap()).collect();
         let count = ids.len();
         ids.sort_unstable();

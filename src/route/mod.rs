@@ -73,8 +73,9 @@ pub fn route(method: Method, path: &str, browser_only: bool) -> Result<Action, R
         (Method::Get | Method::Head, Resource::Channel(id)) => Ok(Action::ReadChannel(id)),
         // No HEAD: it would create or delete, and be answered nothing.
         (Method::Get, Resource::Create(_)) => Ok(Action::CreateByQuery),
-        (Method::Get, Resource::Delete(id))
-        | (Method::Delete, Resource::Channel(id) | Resource::Create(id)) => Ok(Action::DeleteChannel(id)),
+        (Method::Get, Resource::Delete(id)) | (Method::Delete, Resource::Channel(id) | Resource::Create(id)) => {
+            Ok(Action::DeleteChannel(id))
+        }
         (Method::Get | Method::Head, Resource::Connect(id)) => Ok(Action::Connect(id)),
         (Method::Get | Method::Head, Resource::Page(page)) => Ok(Action::Page(page)),
         (Method::Get | Method::Head, Resource::Guide) => Ok(Action::Guide),
@@ -91,7 +92,8 @@ pub fn route(method: Method, path: &str, browser_only: bool) -> Result<Action, R
             | Method::Delete
             | Method::Put
             | Method::Patch
-            | Method::Trace,
+            | Method::Trace
+            | Method::Query,
             _,
         ) => Err(RouteError::MethodNotAllowed(allow)),
     }
@@ -213,7 +215,7 @@ mod tests {
     #[test]
     fn methods_are_refused_with_those_allowed() {
         let allow = "GET, HEAD, POST, OPTIONS";
-        for method in [Method::Delete, Method::Put, Method::Patch, Method::Trace] {
+        for method in [Method::Delete, Method::Put, Method::Patch, Method::Trace, Method::Query] {
             assert_eq!(asked(method, "/channels"), Err(RouteError::MethodNotAllowed(allow)));
         }
         assert_eq!(asked(Method::Options, "/channels"), Ok(Action::Options(allow)));

@@ -36,10 +36,22 @@ fn the_token_is_taken_from_query_headers_and_body() {
     for (line, lines, body) in [
         (format!("POST /channels?{IN_QUERY}"), vec![], r#"{"pattern":"echo"}"#.to_owned()),
         (format!("POST /channels?auth=wrong&{IN_QUERY}"), vec![], r#"{"pattern":"echo"}"#.to_owned()),
-        ("POST /channels".to_owned(), vec![format!("Authorization: Bearer {TOKEN}")], r#"{"pattern":"echo"}"#.to_owned()),
-        ("POST /channels".to_owned(), vec![format!("Authentification: bEARER  {TOKEN}")], r#"{"pattern":"echo"}"#.to_owned()),
+        (
+            "POST /channels".to_owned(),
+            vec![format!("Authorization: Bearer {TOKEN}")],
+            r#"{"pattern":"echo"}"#.to_owned(),
+        ),
+        (
+            "POST /channels".to_owned(),
+            vec![format!("Authentification: bEARER  {TOKEN}")],
+            r#"{"pattern":"echo"}"#.to_owned(),
+        ),
         ("POST /channels".to_owned(), vec![], format!(r#"{{"auth":"{TOKEN}","pattern":"echo"}}"#)),
-        ("POST /channels".to_owned(), vec!["Authorization: Bearer x".to_owned()], format!(r#"{{"pattern":"echo","auth":"{TOKEN}"}}"#)),
+        (
+            "POST /channels".to_owned(),
+            vec!["Authorization: Bearer x".to_owned()],
+            format!(r#"{{"pattern":"echo","auth":"{TOKEN}"}}"#),
+        ),
     ] {
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let created = asked(&mut client, &line, &lines, &body);
@@ -99,9 +111,19 @@ fn a_rule_guards_every_way_to_what_it_names() {
     let room = asked(&mut client, "POST /channels", &[], r#"{"pattern":"echo","id":"a-b"}"#);
     assert_eq!(room.status, 201, "{room:?}");
     for line in [
-        "GET /channels/a-b", "GET /channel/a-b", "GET /channels/a-b/", "GET /channel/%61%2Db", "GET /channels/none",
-        "GET /channels/a.b", "DELETE /channels/a-b", "DELETE /channel/a-b", "DELETE /channels/none", "DELETE /reset",
-        "DELETE /reset/", "GET /reset", "DELETE /%72eset",
+        "GET /channels/a-b",
+        "GET /channel/a-b",
+        "GET /channels/a-b/",
+        "GET /channel/%61%2Db",
+        "GET /channels/none",
+        "GET /channels/a.b",
+        "DELETE /channels/a-b",
+        "DELETE /channel/a-b",
+        "DELETE /channels/none",
+        "DELETE /reset",
+        "DELETE /reset/",
+        "GET /reset",
+        "DELETE /%72eset",
     ] {
         assert_refused(&asked(&mut client, line, &[], ""), "auth_missing");
         let slash_in_query = format!("{line}?x=/../");

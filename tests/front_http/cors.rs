@@ -13,7 +13,8 @@ fn rig(origins: &str) -> Rig {
 
 fn preflight(rig: &Rig, path: &str, origin: &str) -> Response {
     let origin = format!("Origin: {origin}");
-    let lines = [origin.as_str(), "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: content-type"];
+    let lines =
+        [origin.as_str(), "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: content-type"];
     rig.ask(&request(&format!("OPTIONS {path}"), &lines, ""))
 }
 
@@ -120,7 +121,8 @@ fn a_preflight_is_told_what_the_resource_knows() {
 #[test]
 fn a_created_channel_can_be_found_by_a_page() {
     let rig = rig("https://a.example");
-    let created = post(r#"{"pattern":"echo","id":"x"}"#).replacen("Host: relay", "Host: relay\r\nOrigin: https://a.example", 1);
+    let created =
+        post(r#"{"pattern":"echo","id":"x"}"#).replacen("Host: relay", "Host: relay\r\nOrigin: https://a.example", 1);
     let created = rig.ask(&created);
     assert_eq!((created.status, created.header("location")), (201, Some("/channels/x")));
     assert!(created.header("access-control-expose-headers").unwrap().contains("Location"));
