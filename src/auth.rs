@@ -50,11 +50,15 @@ struct Rule {
 }
 
 impl Rules {
+    /// What [`parse`](Self::parse) takes, in words.
+    pub const ALLOWED: &str = "METHOD:path-regex entries separated by spaces, such as POST:/channels or *:/reset, with the \
+                               method GET, POST, PUT, PATCH, DELETE or * for any";
+
     /// Reads entries `METHOD:path-regex` with white space between them; `*` is any method. The expression matches from
     /// the start of a path and may end anywhere: `DELETE:/channels` is about `/channels/x` too.
     ///
     /// # Errors
-    /// An entry is none; the text names it and says what is allowed.
+    /// An entry is none; the text names it and says why. What is allowed is [`ALLOWED`](Self::ALLOWED).
     pub fn parse(text: &str) -> Result<Rules, String> {
         text.split_whitespace().map(Rule::parse).collect::<Result<_, _>>().map(Rules)
     }
@@ -67,7 +71,7 @@ impl Rules {
 impl Rule {
     fn parse(entry: &str) -> Result<Rule, String> {
         let refused = |why: String| format!("{entry:?} {why}");
-        let (method, path) = entry.split_once(':').ok_or_else(|| refused(format!("has no colon; {ALLOWED}")))?;
+        let (method, path) = entry.split_once(':').ok_or_else(|| refused("has no colon".to_owned()))?;
         let method = match method.to_ascii_uppercase().as_str() {
             "*" => None,
             // Who may not read a resource may not know its head either.
@@ -76,16 +80,16 @@ impl Rule {
             "PUT" => Some(Method::Put),
             "PATCH" => Some(Method::Patch),
             "DELETE" => Some(Method::Delete),
-            _ => return Err(refused(format!("has a method that cannot be guarded; {ALLOWED}"))),
+            _ => return Err(refused("has a method that cannot be guarded".to_owned())),
         };
         // A rule that can match nothing would leave open what it is there to close.
         if !path.starts_with(['/', '.', '(', '[', '^', '\\']) {
-            return Err(refused(format!("matches no path, for paths begin with /; {ALLOWED}")));
+            return Err(refused("matches no path, for paths begin with /".to_owned()));
         }
         let path = RegexBuilder::new(path)
             .size_limit(REGEX_LEN_MAX)
             .build()
-            .map_err(|error| refused(format!("is no regular expression ({}); {ALLOWED}", reason(&error))))?;
+            .map_err(|error| refused(format!("is no regular expression ({})", reason(&error))))?;
         Ok(Rule { method, path })
     }
 
@@ -100,9 +104,6 @@ impl Rule {
 fn reason(error: &regex::Error) -> String {
     error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
-
-const ALLOWED: &str =
-    "allowed: METHOD:path-regex with the method GET, POST, PUT, PATCH, DELETE or *, such as POST:/channels";
 
 /// Most bytes of one compiled expression.
 const REGEX_LEN_MAX: usize = 1 << 20;
@@ -138,7 +139,7 @@ mod tests {
     #[test]
     fn what_is_no_rule_is_refused_by_name() {
         let refused = |rules: &str| Rules::parse(rules).unwrap_err();
-        assert!(refused("POST:/channels reset").starts_with("\"reset\" has no colon; allowed: METHOD:path-regex"));
+        assert!(refused("POST:/channels reset").starts_with("\"reset\" has no colon"));
         assert!(refused("OPTIONS:/").contains("a method that cannot be guarded"));
         assert!(refused("GET:channels").contains("matches no path"));
         assert!(refused("GET:").contains("matches no path"));

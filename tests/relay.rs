@@ -155,8 +155,9 @@ fn a_channel_expires_to_the_microsecond_and_a_message_renews_it() {
 fn a_timeout_beyond_all_clocks_never_comes() {
     let mut spec = spec("c", Pattern::Echo);
     spec.timeout = Some(Duration::from_millis(1 << 53));
-    let (relay, _) = with_clients(spec.clone(), 0);
-    assert_eq!(relay.read(at(5), &spec.id).unwrap().countdown, Some(Duration::from_millis((1 << 53) - 5)));
+    let id = spec.id.clone();
+    let (relay, _) = with_clients(spec, 0);
+    assert_eq!(relay.read(at(5), &id).unwrap().countdown, Some(Duration::from_millis((1 << 53) - 5)));
 }
 
 #[test]

@@ -26,6 +26,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::auth::Rules;
+use crate::http::Origins;
+
 pub use effective::{Effective, to_json, to_text};
 pub use environment::Environment;
 pub use file::read_text;
@@ -75,8 +78,8 @@ pub struct ServeConfig {
     pub browser_only: bool,
     /// The text of the guide, in Markdown; `None` = the built-in one.
     pub readme: Option<Arc<str>>,
-    /// `*`, `none`, or origins separated by spaces or commas.
-    pub cors_origins: String,
+    /// The origins whose pages may use the API.
+    pub cors_origins: Origins,
     /// Directives of a `tracing_subscriber::EnvFilter`; mostly one level.
     pub log_level: String,
 }
@@ -85,8 +88,8 @@ pub struct ServeConfig {
 #[derive(Clone, Debug)]
 pub struct AuthConfig {
     pub token: Secret,
-    /// `METHOD:path-regex` entries separated by spaces; empty = everything.
-    pub resources: String,
+    /// What it guards.
+    pub resources: Rules,
 }
 
 /// How shards talk to the kernel.

@@ -1,5 +1,8 @@
 //! The table of settings. Everything that is said or asked about them comes from here.
 
+use crate::auth::Rules;
+use crate::http::Origins;
+
 use super::setting::{DefaultValue, Kind, Setting, Unit, Value};
 use super::{SHARDS_MAX, ServeConfig, allowed};
 
@@ -93,22 +96,14 @@ pub const SETTINGS: &[Setting] = &[
         further_variables: &["WRS_AUTH_RESOURCES", "WRS_AUTH_RESSOURCES"],
         ..setting(
             "auth-resources",
-            Kind::List {
-                value_name: "METHOD:REGEX…",
-                allowed: "METHOD:path-regex entries separated by spaces, such as POST:/channels or *:/reset (* = any method)",
-                check: allowed::auth_resources,
-            },
+            Kind::List { value_name: "METHOD:REGEX…", allowed: Rules::ALLOWED, check: allowed::auth_resources },
             Unset("everything"),
             "What `auth` guards.",
         )
     },
     setting(
         "cors-origins",
-        Kind::List {
-            value_name: "ORIGINS",
-            allowed: "*, none, or origins such as https://example.org, separated by spaces or commas",
-            check: allowed::cors_origins,
-        },
+        Kind::List { value_name: "ORIGINS", allowed: Origins::ALLOWED, check: allowed::cors_origins },
         Text("*"),
         "Web pages that may use the API: those of these origins.",
     ),

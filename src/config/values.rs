@@ -5,6 +5,9 @@ use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use crate::auth::Rules;
+use crate::http::Origins;
+
 use super::origin::Origin;
 use super::setting::Value;
 use super::{AuthConfig, Driver, Secret, ServeConfig};
@@ -47,7 +50,7 @@ impl Values {
             auth: self.auth(),
             browser_only: self.bool("browser-only"),
             readme,
-            cors_origins: self.text("cors-origins").to_owned(),
+            cors_origins: Origins::parse(self.text("cors-origins")).expect("it was checked"),
             log_level: self.text("log-level").to_owned(),
         }
     }
@@ -77,7 +80,8 @@ impl Values {
 
     fn auth(&self) -> Option<AuthConfig> {
         let token = self.secret("auth-token").filter(|_| self.bool("auth"))?;
-        Some(AuthConfig { token: token.clone(), resources: self.text("auth-resources").to_owned() })
+        let resources = Rules::parse(self.text("auth-resources")).expect("it was checked");
+        Some(AuthConfig { token: token.clone(), resources })
     }
 
     fn address(&self, name: &str) -> IpAddr {

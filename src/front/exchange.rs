@@ -59,7 +59,8 @@ async fn act(front: &Front, request: Request<'_>) -> Result<Answer, ApiError> {
         Action::Cluster => rest::cluster(&settings.public_url),
         Action::Health => rest::health(),
         Action::Ready => rest::readiness(front.live.is_draining()),
-        Action::Options(allow) => options(front, request, allow),
+        Action::AdministrationOptions(allow) if !settings.cors.is_list() => allowing(allow),
+        Action::Options(allow) | Action::AdministrationOptions(allow) => options(front, request, allow),
     };
     Ok(Answer::Response(response))
 }
@@ -70,8 +71,11 @@ pub(super) fn text(bytes: &[u8]) -> &str {
 }
 
 fn options(front: &Front, request: Request<'_>, allow: &'static str) -> Response {
-    let response = Response::empty(Status::NO_CONTENT).with("Allow", allow);
-    front.settings.cors.preflight(request.head.fields(request.received), allow, response)
+    front.settings.cors.preflight(request.head.fields(request.received), allow, allowing(allow))
+}
+
+fn allowing(methods: &'static str) -> Response {
+    Response::empty(Status::NO_CONTENT).with("Allow", methods)
 }
 
 async fn list(front: &Front) -> Result<Response, ApiError> {

@@ -13,7 +13,7 @@ mod socket;
 
 use std::cell::Cell;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv6Addr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -23,7 +23,7 @@ use monoio::{FusionDriver, RuntimeBuilder};
 
 use crate::auth::Auth;
 use crate::budget::Budget;
-use crate::config::ServeConfig;
+use crate::config::{AuthConfig, ServeConfig};
 use crate::http::{HttpDate, Origins};
 use crate::pages;
 use crate::registry::Registry;
@@ -71,28 +71,44 @@ pub struct FrontSettings {
 }
 
 impl FrontSettings {
-    /// The settings of a relay that clients reach at `public_port`.
-    pub fn new(config: &ServeConfig, public_port: u16) -> FrontSettings {
+    /// The settings of a relay that listens on `port`. All of its fronts take clones of them: what is counted is counted
+    /// for the relay.
+    pub fn new(config: &ServeConfig, port: u16) -> FrontSettings {
+        let public_port = config.public_port.unwrap_or(port);
         FrontSettings {
             public_port,
-            public_url: format!("http://{}", SocketAddr::new(config.host, public_port)),
-            readme: pages::render_guide(pages::GUIDE).into(),
-            cors: Origins::ALL,
-            browser_only: false,
-            auth: None,
-            token_len: 32,
-            id_half_len: 4,
+            public_url: public_url(config, public_port),
+            readme: pages::render_guide(config.readme.as_deref().unwrap_or(pages::GUIDE)).into(),
+            cors: config.cors_origins.clone(),
+            browser_only: config.browser_only,
+            auth: config.auth.as_ref().map(|auth| Arc::new(auth_of(auth))),
+            token_len: config.token_length,
+            id_half_len: config.id_length,
             head_len_max: 16 << 10,
             body_len_max: 64 << 10,
             head_timeout: config.head_timeout(),
             body_timeout: config.head_timeout(),
             answer_timeout: ANSWER_TIMEOUT,
             connections_max: 16_384,
-            connections: Budget::new(usize::MAX),
-            channels: Budget::new(usize::MAX),
+            connections: Budget::new(config.max_connections.map_or(usize::MAX, |max| max as usize)),
+            channels: Budget::new(config.max_channels as usize),
             stop_grace: config.drain().min(Duration::from_secs(1)),
         }
     }
+}
+
+/// Where clients reach the relay, without a slash at the end.
+fn public_url(config: &ServeConfig, port: u16) -> String {
+    let (scheme, usual_port) = if config.public_ssl { ("https", 443) } else { ("http", 80) };
+    let host = match config.domain.parse::<Ipv6Addr>() {
+        Ok(address) => format!("[{address}]"),
+        Err(_) => config.domain.clone(),
+    };
+    if port == usual_port { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") }
+}
+
+fn auth_of(config: &AuthConfig) -> Auth {
+    Auth::new(config.token.reveal().to_owned(), config.resources.clone())
 }
 
 /// A shard that takes longer is stuck, and so is a client that does not read its answer.

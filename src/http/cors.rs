@@ -25,13 +25,16 @@ pub enum Grant {
 }
 
 impl Origins {
+    /// What [`parse`](Self::parse) takes, in words.
+    pub const ALLOWED: &str = "*, none, or origins such as https://example.org, separated by spaces or commas";
+
     /// Every origin.
     pub const ALL: Origins = Origins(Allowed::All);
 
     /// Reads `*`, `none`, or a list of origins with commas or spaces between them.
     ///
     /// # Errors
-    /// A member of the list is no origin; the text names it and says what is allowed.
+    /// A member of the list is no origin; the text names it. What is allowed is [`ALLOWED`](Self::ALLOWED).
     pub fn parse(text: &str) -> Result<Origins, String> {
         match text.trim() {
             "*" => return Ok(Origins::ALL),
@@ -40,13 +43,18 @@ impl Origins {
         }
         let members = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|member| !member.is_empty());
         let origins: Vec<String> = members
-            .map(|member| normal(member).ok_or_else(|| format!("{member:?} is no origin; {ALLOWED}")))
+            .map(|member| normal(member).ok_or_else(|| format!("{member:?} is no origin")))
             .collect::<Result<_, _>>()?;
         if origins.is_empty() {
-            Err(format!("the list is empty; {ALLOWED}"))
+            Err("the list is empty".to_owned())
         } else {
             Ok(Origins(Allowed::Only(origins.into())))
         }
+    }
+
+    /// Whether origins are allowed by their names.
+    pub fn is_list(&self) -> bool {
+        matches!(self.0, Allowed::Only(_))
     }
 
     /// What a request with this `Origin` is granted; `None` = it has none, or several.
@@ -84,8 +92,9 @@ impl Origins {
             .with("Access-Control-Allow-Methods", methods)
             .with("Access-Control-Allow-Headers", "Content-Type, Authorization, Authentification")
             .with("Access-Control-Max-Age", MAX_AGE_SECONDS);
-        // Private Network Access: a page from the internet asks a server in the local network.
-        if fields.has_token("access-control-request-private-network", "true") {
+        // Private Network Access: a page from the internet asks a server in the local network. Only who is listed by name
+        // may: with `*` every site that somebody here visits could.
+        if self.is_list() && fields.has_token("access-control-request-private-network", "true") {
             return response.with("Access-Control-Allow-Private-Network", "true");
         }
         response
@@ -124,8 +133,6 @@ fn normal(text: &str) -> Option<String> {
     })
 }
 
-const ALLOWED: &str = "allowed: *, none, or origins such as https://app.example and http://127.0.0.1:3000";
-
 /// Two hours, the most that browsers keep it for.
 const MAX_AGE_SECONDS: &str = "7200";
 
@@ -156,7 +163,7 @@ mod tests {
         for text in ["app.example", "https://", "https://a/b", "https://a:x", "https://a:70000", "null", "https://a *"]
         {
             let error = Origins::parse(text).unwrap_err();
-            assert!(error.contains("allowed: *, none"), "{text}: {error}");
+            assert!(error.contains("no origin"), "{text}: {error}");
         }
         assert!(Origins::parse("https://a,https://b/").unwrap_err().starts_with("\"https://b/\""));
         assert!(Origins::parse(" , ").is_err());

@@ -29,6 +29,8 @@ pub enum Action {
     Ready,
     /// Which methods there are: the value of `Allow`.
     Options(&'static str),
+    /// The same of what is for administration: no business of every page.
+    AdministrationOptions(&'static str),
 }
 
 /// A page for people.
@@ -67,6 +69,7 @@ pub fn route(method: Method, path: &str, browser_only: bool) -> Result<Action, R
     let resource = Resource::find(path, browser_only)?;
     let allow = resource.methods();
     match (method, resource) {
+        (Method::Options, Resource::Reset) => Ok(Action::AdministrationOptions(allow)),
         (Method::Options, _) => Ok(Action::Options(allow)),
         (Method::Get | Method::Head, Resource::Channels) => Ok(Action::ListChannels),
         (Method::Post, Resource::Channels) => Ok(Action::CreateChannel),
