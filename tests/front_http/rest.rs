@@ -70,7 +70,7 @@ fn a_body_that_asks_for_the_impossible_is_refused_by_name() {
         ("{", 400, "not_json", "line 1"),
         ("[]", 400, "not_an_object", "object"),
         ("{}", 422, "missing_field", "pattern"),
-        (r#"{"pattern":"push-pull"}"#, 422, "invalid_field", r#""echo", "pub-sub""#),
+        (r#"{"pattern":"push"}"#, 422, "invalid_field", r#""echo", "pub-sub""#),
         (r#"{"pattern":"echo","clientLimit":-2}"#, 422, "invalid_field", "clientLimit was -2"),
         (r#"{"pattern":"echo","timeout":"1"}"#, 422, "invalid_field", "timeout was \"1\""),
         (r#"{"pattern":"echo","history":70000}"#, 422, "invalid_field", "65536"),
