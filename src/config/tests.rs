@@ -259,6 +259,7 @@ fn guard_without_a_token_is_refused() {
     );
     // One that is wrong is not missing too.
     assert_eq!(refused(&["--auth", "--token", "two words"], &[], "").len(), 1);
+    assert_eq!(refused(&["--auth"], &[], "auth-token = 1234").len(), 1);
 }
 
 #[test]
