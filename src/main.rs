@@ -29,7 +29,9 @@ fn command() -> Command {
         .about("Shows the settings that serve would run with, and where each comes from.")
         .arg(switch("json", "Prints one JSON object instead of columns."))
         .arg(switch("markdown", "Prints the README's table of settings.").hide(true));
-    let bench = Command::new("bench").about("Measures a WebSocket server: throughput, latency, loss and order.");
+    // After its flags, whose documentation would take this place.
+    let bench = BenchConfig::augment_args(Command::new("bench"))
+        .about("Measures a WebSocket server: throughput, latency, loss and order.");
     Command::new(env!("CARGO_PKG_NAME"))
         .about("A WebSocket relay: create a channel over REST, connect, exchange messages.")
         .after_long_help(command_line::summary())
@@ -39,7 +41,7 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(command_line::with_settings(serve))
         .subcommand(command_line::with_settings(config))
-        .subcommand(BenchConfig::augment_args(bench))
+        .subcommand(bench)
 }
 
 fn switch(name: &'static str, help: &'static str) -> Arg {

@@ -259,6 +259,21 @@ fn guard_without_a_token_does_not_start() {
 }
 
 #[test]
+fn warnings_are_logged_as_plain_text_at_their_level() {
+    // An address that is not ours, so that the relay ends by itself.
+    let warnings = |flags: &[&str]| {
+        let output = run(&[&["serve", "--host", "192.0.2.1", "--port", "0"], flags].concat(), &[("WRS_NODE_ID", "a")]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let logged = text(&output.stdout);
+        assert!(!logged.contains('\x1b'), "no colours in a pipe: {logged}");
+        logged.lines().filter(|line| line.contains("WARN") && line.contains("WRS_NODE_ID")).count()
+    };
+    assert_eq!(warnings(&[]), 1);
+    assert_eq!(warnings(&["--debug"]), 1);
+    assert_eq!(warnings(&["--log-level", "error"]), 0);
+}
+
+#[test]
 fn effective_settings_are_aligned() {
     let output = text(&run(&["config", "--port", "81"], &[]).stdout);
     let origin_columns: Vec<usize> = output

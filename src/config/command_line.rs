@@ -13,12 +13,11 @@ pub fn with_settings(command: Command) -> Command {
     command.args(SETTINGS.iter().map(flag))
 }
 
-/// All settings, one per line, for the help of the program itself.
+/// All settings in short, for the help of the program itself.
 pub fn summary() -> String {
     let mut text = String::from("Settings of `ringrelay serve`, and of `ringrelay config`, which shows them:\n");
     for setting in SETTINGS {
-        let flags = format!("{} <{}>", setting.flag(), setting.value_name());
-        text.push_str(&format!("  {flags:<34} {}\n", setting.help));
+        text.push_str(&format!("  {} <{}>\n          {}\n", setting.flag(), setting.value_name(), setting.help));
     }
     text
 }

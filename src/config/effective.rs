@@ -8,9 +8,11 @@ use super::setting::{Setting, Value};
 /// One setting in effect.
 #[derive(Clone, Debug)]
 pub struct Effective {
+    /// Its line of the table.
     pub setting: &'static Setting,
     /// `None` = unset; the setting's default says what that means.
     pub value: Option<Value>,
+    /// Where the value came from.
     pub origin: Origin,
 }
 

@@ -17,6 +17,7 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// The variables that this process was started with.
     pub fn of_process() -> Environment {
         std::env::vars_os().collect()
     }

@@ -43,6 +43,7 @@ pub use table::SETTINGS;
 /// The settings of one relay, checked: every value here is in its range. The table says what each is for.
 #[derive(Clone, Debug)]
 pub struct ServeConfig {
+    /// Where to listen.
     pub host: IpAddr,
     /// 0 = the system chooses.
     pub port: u16,
@@ -54,6 +55,7 @@ pub struct ServeConfig {
     pub public_ssl: bool,
     /// `1..=SHARDS_MAX`; `None` = one per core.
     pub shards: Option<NonZeroUsize>,
+    /// What shards run on.
     pub driver: Driver,
     /// Bytes.
     pub max_message_size: u64,
@@ -75,6 +77,7 @@ pub struct ServeConfig {
     pub id_length: usize,
     /// `None` = the API is open to everyone.
     pub auth: Option<AuthConfig>,
+    /// Channels can be created and deleted with GET too.
     pub browser_only: bool,
     /// The text of the guide, in Markdown; `None` = the built-in one.
     pub readme: Option<Arc<str>>,
@@ -87,6 +90,7 @@ pub struct ServeConfig {
 /// What guards the API.
 #[derive(Clone, Debug)]
 pub struct AuthConfig {
+    /// What a client has to know: visible ASCII, not empty.
     pub token: Secret,
     /// What it guards.
     pub resources: Rules,
@@ -97,6 +101,7 @@ pub struct AuthConfig {
 pub enum Driver {
     /// The best that this kernel has; in this version that is io_uring.
     Auto,
+    /// io_uring, or no start at all.
     Uring,
 }
 
@@ -113,14 +118,17 @@ impl ServeConfig {
         self.shards.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get).min(SHARDS_MAX)
     }
 
+    /// How long an HTTP head may take to arrive.
     pub fn head_timeout(&self) -> Duration {
         Duration::from_millis(self.head_timeout)
     }
 
+    /// How long a shard looks for work before it sleeps; zero = not at all.
     pub fn spin(&self) -> Duration {
         Duration::from_micros(self.spin)
     }
 
+    /// How long clients get to close at a shutdown.
     pub fn drain(&self) -> Duration {
         Duration::from_secs(self.drain)
     }

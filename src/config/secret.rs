@@ -7,6 +7,7 @@ use std::fmt;
 pub struct Secret(Box<str>);
 
 impl Secret {
+    /// Hides `secret` from here on.
     pub fn new(secret: impl Into<Box<str>>) -> Secret {
         Secret(secret.into())
     }

@@ -10,13 +10,17 @@ use super::{Refusal, ServeConfig};
 /// `RINGRELAY_MAX_LAG`, and `max-lag` or `max_lag`.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
+    /// In lower case, with hyphens between its words.
     pub name: &'static str,
+    /// A flag of one letter.
     pub short: Option<char>,
     /// Further long flags, without their hyphens.
     pub further_flags: &'static [&'static str],
     /// Further variables, the stronger first; `RINGRELAY_…` is stronger than all of them.
     pub further_variables: &'static [&'static str],
+    /// What its values are.
     pub kind: Kind,
+    /// What it is when nobody sets it.
     pub default: DefaultValue,
     /// Values that are known, and refused with a sentence, because this version cannot do what they ask for.
     pub unsupported: &'static [(&'static str, &'static str)],
@@ -145,6 +149,7 @@ impl Setting {
         })
     }
 
+    /// Whether its value must not be shown.
     pub fn is_secret(&self) -> bool {
         matches!(self.kind, Kind::Secret { .. })
     }

@@ -195,8 +195,8 @@ fn wrong_keys_are_refused_where_they_stand() {
 #[test]
 fn wrong_values_in_a_file_are_refused_where_they_stand() {
     let said = refused(&[], &[], "# ü\ntoken-length = 16\nmax-lag = 99999999999999999999");
-    assert_eq!(said[0], "relay.toml:3:1: max-lag is '99999999999999999999'; allowed: 1 to 1099511627776 bytes");
-    assert_eq!(said[1], "relay.toml:2:1: token-length is '16'; allowed: 32 to 256");
+    assert_eq!(said[1], "relay.toml:3:1: max-lag is '99999999999999999999'; allowed: 1 to 1099511627776 bytes");
+    assert_eq!(said[0], "relay.toml:2:1: token-length is '16'; allowed: 32 to 256");
 }
 
 #[test]
@@ -260,6 +260,7 @@ fn guard_without_a_token_is_refused() {
     );
     // One that is wrong is not missing too.
     assert_eq!(refused(&["--auth", "--token", "two words"], &[], "").len(), 1);
+    assert_eq!(refused(&["--auth"], &[], "auth-token = 1234").len(), 1);
 }
 
 #[test]
