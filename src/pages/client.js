@@ -113,7 +113,6 @@ create.addEventListener('submit', (event) => {
     else if (create.timeout.value) wanted.timeout = Number(create.timeout.value) * Number(create.unit.value);
     if (create.history.value && create.history.value !== '0') wanted.history = Number(create.history.value);
     if (create.excludeSender.checked) wanted.excludeSender = true;
-    auth = $('join').auth.value;
     const { token, data } = await rest('POST', '/channels', wanted);
     enter(token, data);
     connect();
@@ -123,7 +122,6 @@ create.addEventListener('submit', (event) => {
 $('join').addEventListener('submit', (event) => {
   event.preventDefault();
   const { id, token } = $('join').elements;
-  auth = $('join').auth.value;
   attempt(event.submitter, () => join(id.value.trim(), token.value.trim()));
 });
 async function join(id, token) {
@@ -189,8 +187,8 @@ function countDown() {
 }
 function inWords(ms) {
   const s = Math.ceil(ms / 1000);
-  const [d, h, min] = [Math.floor(s / 86400), Math.floor(s / 3600) % 24, Math.floor(s / 60) % 60];
-  if (d) return `${d} d ${h} h`;
+  const [d, h, min] = [s >= 172800 ? Math.floor(s / 86400) : 0, Math.floor(s / 3600), Math.floor(s / 60) % 60];
+  if (d) return `${d} d ${h % 24} h`;
   if (h) return `${h} h ${min} min`;
   return min ? `${min} min ${s % 60} s` : `${s} s`;
 }
@@ -284,7 +282,7 @@ function buildCard(client) {
   client.log = element('ol', { className: 'log', tabIndex: 0 });
   client.log.setAttribute('role', 'log');
   client.log.setAttribute('aria-label', `What ${client.name} sent and got`);
-  client.text = element('textarea', { rows: 2, placeholder: 'A message. Enter sends it.', spellcheck: false });
+  client.text = element('textarea', { rows: 1, placeholder: 'A message. Enter sends it.', spellcheck: false });
   client.text.setAttribute('aria-label', `Message of ${client.name}`);
   client.kind = element('select', {}, element('option', { value: 'text' }, 'text'), element('option', { value: 'hex' }, 'binary (hex)'));
   client.kind.setAttribute('aria-label', 'Kind of message');
@@ -392,6 +390,11 @@ function seatOf(client) {
   return [HUB[0] + 100 * Math.cos(angle), HUB[1] + 100 * Math.sin(angle)];
 }
 function arrange() {
+  const spokes = clients.filter((client) => client.card.dataset.state === 'open').map((client) => {
+    const [x, y] = seatOf(client);
+    return drawing('line', { x1: HUB[0], y1: HUB[1], x2: x, y2: y });
+  });
+  $('wires').replaceChildren(...spokes);
   const seats = clients.map((client) => {
     const [x, y] = seatOf(client);
     const isOpen = client.card.dataset.state === 'open';
@@ -479,7 +482,8 @@ $('delete').onclick = () => attempt($('delete'), async () => {
   await rest('DELETE', `/channels/${channel.id}`);
   endChannel();
 }).then(() => ($('delete').disabled = gone));
-$('join').auth.value = auth;
+$('auth').value = auth;
+$('auth').oninput = () => (auth = $('auth').value.trim());
 addEventListener('hashchange', readInvitation);
 fitFields();
 showCode();

@@ -145,16 +145,18 @@ async function fitsAPhone(browser) {
   await page.type('#create [name=id]', 'pocket');
   await page.click('#create button', 'Create channel');
   await page.untilShown('[aria-label=Indigo][data-state=open]');
-  await page.type('[aria-label=Coral] textarea', `On my way ${'x'.repeat(300)}`);
+  await page.type('[aria-label=Coral] textarea', 'On my way!');
   await page.press('Enter');
-  await page.untilShown('[aria-label=Indigo] .received', 'On my way');
+  await page.untilShown('[aria-label=Indigo] .received', 'On my way!');
+  await page.evaluate(() => document.activeElement.blur());
+  await page.screenshot('client-phone');
+  await page.type('[aria-label=Indigo] textarea', `wide ${'x'.repeat(300)}`);
+  await page.press('Enter');
+  await page.untilShown('[aria-label=Coral] .received', 'wide x');
   for (const width of [360, 390, DESKTOP.width]) {
     await page.resize({ ...PHONE, width });
     await page.assertFits();
   }
-  await page.resize(PHONE);
-  await page.evaluate(() => scrollTo(0, 0));
-  await page.screenshot('client-phone');
   await page.click('#delete');
   await page.untilShown('#clients', 'the channel is gone');
   assert.deepEqual(page.problems, []);
