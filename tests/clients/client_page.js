@@ -148,7 +148,10 @@ async function fitsAPhone(browser) {
   await page.type('[aria-label=Coral] textarea', 'On my way!');
   await page.press('Enter');
   await page.untilShown('[aria-label=Indigo] .received', 'On my way!');
-  await page.evaluate(() => document.activeElement.blur());
+  await page.evaluate(() => {
+    document.activeElement.blur();
+    scrollTo(0, 0);
+  });
   await page.screenshot('client-phone');
   await page.type('[aria-label=Indigo] textarea', `wide ${'x'.repeat(300)}`);
   await page.press('Enter');
