@@ -120,19 +120,38 @@ async function showsWhatTheRelayRefuses(browser) {
   await page.close();
 }
 
-/** A channel of its own kind in front of a page: what the relay of a request/reply channel would send, an echo one sends back. */
 async function repliesToRequests(browser) {
-  const { id, token } = await createChannel(base, { pattern: 'echo' });
-  const page = await browser.open(`${base}/client#id=${id}&token=${token}`);
-  await page.untilShown('[data-state=open]');
-  await page.type('textarea', '{"type":"request","origin":"a\\"b","question":"?"}');
+  const page = await browser.open(`${base}/client`);
+  for (const pattern of ['req-repl', 'fan-in-out']) {
+    await page.click(`#create [value=${pattern}]`);
+    await page.click('#create button', 'Create channel');
+    await page.click('#connect');
+    for (const name of ['Coral', 'Indigo', 'Moss']) await page.untilShown(`[aria-label=${name}][data-state=open]`);
+    await page.untilShown('#pattern', pattern);
+    await page.click('[aria-label=Coral] button', 'Request');
+    await page.press('Enter');
+    await page.click('.received button', 'Reply');
+    const responder = await page.evaluate(() => document.activeElement.closest('article').getAttribute('aria-label'));
+    assert.notEqual(responder, 'Coral');
+    await page.press('Enter');
+    await page.untilShown('[aria-label=Coral] .received', '"answer":"…"');
+    // The reply goes to who asked, the request to all others or to one of them.
+    await page.until((wanted) => {
+      const received = (name) => document.querySelectorAll(`[aria-label=${name}] .received`).length;
+      return received('Coral') === 1 && received('Indigo') + received('Moss') === wanted;
+    }, pattern === 'req-repl' ? 2 : 1);
+    await page.type('[aria-label=Moss] textarea', 'no JSON');
+    await page.press('Enter');
+    await page.untilShown('[aria-label=Moss] .error', 'the relay says');
+    await page.click('#leave');
+    await page.untilShown('#create');
+  }
+  await page.click('#create [value=push-pull]');
+  await page.click('#create button', 'Create channel');
+  for (const name of ['Coral', 'Indigo']) await page.untilShown(`[aria-label=${name}][data-state=open]`);
+  await page.type('[aria-label=Coral] textarea', 'a task');
   await page.press('Enter');
-  await page.click('.received button', 'Reply');
-  const filled = await page.evaluate(() => document.querySelector('.card textarea').value);
-  assert.deepEqual(JSON.parse(filled), { type: 'reply', origin: 'a"b', answer: '…' });
-  await page.type('textarea', '{"type":"error","error":"unknown_origin","message":"who?"}');
-  await page.press('Enter');
-  await page.untilShown('.error', 'the relay says');
+  await page.untilShown('[aria-label=Indigo] .received', 'a task');
   assert.deepEqual(page.problems, []);
   await page.close();
 }
