@@ -110,6 +110,7 @@ class Page {
 
   /** The same size, colours and stillness on every machine. */
   async resize({ width, height, mobile }) {
+    this.width = width;
     await this.send('Emulation.setDeviceMetricsOverride', { width, height, mobile, deviceScaleFactor: 1 });
     await this.colours('light');
   }
@@ -187,9 +188,14 @@ class Page {
     await this.send('Input.dispatchKeyEvent', { type: 'keyUp', key, windowsVirtualKeyCode });
   }
 
-  async assertFits() {
-    const [wide, width] = await this.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-    assert.ok(wide <= width, `the page is ${wide} px wide in a window of ${width} px`);
+  /** Neither the page nor what `selector` finds has to be scrolled sideways. */
+  async assertFits(selector = 'html') {
+    // (The window's own idea of its width grows with a page that does not fit.)
+    const wide = await this.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(wide <= this.width, `the page is ${wide} px wide in a window of ${this.width} px`);
+    const hidden = await this.evaluate((selector) => [...document.querySelectorAll(selector)]
+      .filter((found) => found.scrollWidth > found.clientWidth).map((found) => found.outerHTML.slice(0, 200)), selector);
+    assert.deepEqual(hidden, [], `cut off in a window of ${this.width} px`);
   }
 
   /** Into the folder that the environment names as SCREENSHOTS, if it does. */

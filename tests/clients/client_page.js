@@ -177,7 +177,7 @@ async function fitsAPhone(browser) {
   await page.untilShown('[aria-label=Coral] .received', 'wide x');
   for (const width of [360, 390, DESKTOP.width]) {
     await page.resize({ ...PHONE, width });
-    await page.assertFits();
+    await page.assertFits('.log, .card, .panel');
   }
   await page.click('#delete');
   await page.untilShown('#clients', 'the channel is gone');
