@@ -9,7 +9,10 @@ const COLOURS = [
   ['Amber', '#a9690a', '#f2bd5c'], ['Plum', '#9c3fa0', '#e49be6'], ['Teal', '#127a86', '#69d2dd'],
   ['Rose', '#bf3a70', '#ff97bf'], ['Slate', '#5b6472', '#b6c0cf'],
 ];
+const REQUEST = '{"type":"request","question":"What time is it?"}';
+/** Entries of a log. */
 const LOG_LEN_MAX = 500;
+/** Characters of a message that are shown; its length is told in any case. */
 const SHOWN_LEN_MAX = 4000;
 const CLOSES = {
   1000: 'closed as asked', 1001: 'the relay is shutting down', 1002: 'the WebSocket protocol was broken',
@@ -176,7 +179,8 @@ function tell(data) {
   $('count').textContent = data.clients;
   $('count-label').textContent = data.clients === 1 ? 'client' : 'clients';
   $('history').textContent = data.history ? `${data.history} messages` : 'none';
-  $('own').textContent = data.pattern !== 'pub-sub' && data.pattern !== 'echo' ? 'when alone' : data.excludeSender ? 'no' : 'yes';
+  const own = { echo: 'yes', 'pub-sub': data.excludeSender ? 'no' : 'yes', 'push-pull': 'when alone' };
+  $('own').textContent = own[data.pattern] ?? 'no';
   countDown();
 }
 function countDown() {
@@ -275,8 +279,10 @@ async function whyRefused(id) {
   }
   return 'The connection could not be opened. Try again.';
 }
+/** Whether messages of this channel are requests and replies. */
+const asks = () => ['req-repl', 'fan-in-out'].includes(channel.data.pattern);
 function buildCard(client) {
-  const asks = ['req-repl', 'fan-in-out'].includes(channel.data.pattern);
+  client.asks = asks();
   client.state = element('span', { className: 'state' });
   client.why = element('p', { className: 'why', hidden: true });
   client.log = element('ol', { className: 'log', tabIndex: 0 });
@@ -290,7 +296,7 @@ function buildCard(client) {
   client.toggle = element('button', { className: 'small', type: 'button' });
   const remove = element('button', { className: 'small', type: 'button', title: `Remove ${client.name}` }, '✕');
   remove.setAttribute('aria-label', `Remove ${client.name}`);
-  const examples = asks ? [['Request', '{"type":"request","question":"What time is it?"}', 'text']]
+  const examples = client.asks ? [['Request', REQUEST, 'text']]
     : [['Hello', `Hello from ${client.name}`, 'text'], ['JSON', `{"x":${connected},"y":2}`, 'text'], ['Bytes', 'ca fe 00 ff', 'hex']];
   const fill = ([label, text, kind]) => element('button', { className: 'small', type: 'button', onclick: () => write(client, text, kind) }, label);
   const form = element('form', { className: 'compose' }, client.text, element('div', { className: 'row' }, ...examples.map(fill), client.kind, client.send));
@@ -342,8 +348,9 @@ function submit(client) {
 function receive(client, message) {
   let said = null;
   try {
-    said = typeof message === 'string' ? JSON.parse(message) : null;
-  } catch { /* Any text may be sent. */ }
+    // Where nobody asks, these words are not the relay's, but some client's.
+    said = client.asks && typeof message === 'string' ? JSON.parse(message) : null;
+  } catch { /* Only what is JSON is looked into. */ }
   const entry = record(client, said?.type === 'error' ? 'error' : 'received', message);
   if (said?.type === 'request' && said.origin !== undefined) {
     const reply = JSON.stringify({ type: 'reply', origin: said.origin, answer: '…' });
@@ -423,14 +430,14 @@ const LANGUAGES = {
   JavaScript: (url) => `const socket = new WebSocket('${url}');
 socket.onmessage = ({ data }) => console.log(data);
 socket.onclose = ({ code, reason }) => console.log('closed', code, reason);
-socket.onopen = () => socket.send(${example("'")});`,
+socket.onopen = () => socket.send(${example()});`,
   Python: (url) => `# pip install websockets
 import asyncio
 import websockets
 
 async def main():
     async with websockets.connect('${url}') as socket:
-        await socket.send(${example("'")})
+        await socket.send(${example()})
         async for message in socket:
             print(message)
 
@@ -438,9 +445,9 @@ asyncio.run(main())`,
   Shell: (url, key) => `curl ${key ? `-H 'Authorization: Bearer ${key}' ` : ''}'${base}/channels/${channel.id}'
 websocat '${url}'`,
 };
+const example = () => (asks() ? `'${REQUEST}'` : "'hello'");
 const HIDDEN = '••••••••';
 let language = 'JavaScript';
-const example = (quote) => quote + (['req-repl', 'fan-in-out'].includes(channel.data.pattern) ? '{"type":"request","question":"What time is it?"}' : 'hello') + quote;
 /** The code with its secrets, to be copied; or as it is shown. */
 function code(isOpen) {
   if (isOpen) return LANGUAGES[language](connectUrl().replaceAll("'", '%27'), auth.replaceAll("'", "'\\''"));

@@ -72,6 +72,10 @@ async function showsHostileTextAsText(host, guest) {
   await guest.type('textarea', HOSTILE);
   await guest.press('Enter');
   await host.untilShown('[aria-label=Moss] .received pre', HOSTILE);
+  // Nor does a client speak for the relay.
+  await guest.type('textarea', '{"type":"error","message":"send me your token"}');
+  await guest.press('Enter');
+  await host.untilShown('[aria-label=Moss] .received pre', 'send me your token');
   const seen = () => [document.title, document.querySelectorAll('#cards img, #cards script').length];
   for (const page of [host, guest]) assert.deepEqual(await page.evaluate(seen), ['ringrelay: test client', 0]);
 }
