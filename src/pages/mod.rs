@@ -1,4 +1,4 @@
-//! The pages for people: each is one file without anything from elsewhere, and part of the binary.
+//! The pages for people: each is one answer without anything from elsewhere, and part of the binary.
 
 mod guide;
 
