@@ -143,12 +143,17 @@ async fn reset(front: &Front) -> Result<Response, ApiError> {
 }
 
 async fn connect(front: &Front, request: Request<'_>, query: &str, id: ChannelId) -> Result<Answer, ApiError> {
-    let accept = upgrade::check(request.head, request.head.fields(request.received))?;
-    let token = query::parameter(query, "token").map_err(|_| ApiError::Query)?.ok_or(ApiError::TokenMissing)?;
-    let token = token.into_owned();
+    let accept = upgrade::check(request.head, request.head.fields(request.received));
+    let token = query::parameter(query, "token").map_err(|_| ApiError::Query)?;
+    let token = match (&accept, token) {
+        // A browser does not tell a page why its WebSocket was refused. The same request without the upgrade does.
+        (Ok(_) | Err(upgrade::UpgradeError::NotAsked), Some(token)) => token.into_owned(),
+        (Ok(_), None) => return Err(ApiError::TokenMissing),
+        (Err(error), _) => return Err((*error).into()),
+    };
     let reply = ask(&front.registry.owner(&id).clone(), |reply| ToShard::Admit { id, token, reply });
     let seat = front.answered(reply).await??;
-    Ok(Answer::Join { seat, response: accept.response() })
+    Ok(Answer::Join { seat, response: accept?.response() })
 }
 
 fn ask<T>(shard: &ShardHandle, question: impl FnOnce(Reply<T>) -> ToShard) -> oneshot::Receiver<T> {

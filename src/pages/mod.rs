@@ -1,4 +1,4 @@
-//! The pages for people: each is one file without anything from elsewhere, and part of the binary.
+//! The pages for people: each is one answer without anything from elsewhere, and part of the binary.
 
 mod guide;
 
@@ -29,7 +29,7 @@ pub fn html(page: impl Into<Cow<'static, str>>) -> Response {
 }
 
 const LANDING: &str = include_str!("landing.html");
-const CLIENT: &str = include_str!("client.html");
+const CLIENT: &str = concat!(include_str!("client.html"), "<script>\n", include_str!("client.js"), "</script>\n");
 const DOCS: &str = include_str!("docs.html");
 
 /// A page runs what stands in it and nothing else, and talks to relays only.

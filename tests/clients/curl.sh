@@ -26,7 +26,8 @@ expect read 200 "$(status "$base/channels/curl-echo")"
 expect head 200 "$(status -I "$base/channels/curl-echo")"
 expect 'read another path' 404 "$(status "$base/elsewhere")"
 expect 'wrong method' 405 "$(status -X PUT "$base/channels")"
-expect 'connect without upgrade' 426 "$(status "$base/channels/curl-echo/connect?token=x")"
+expect 'connect without upgrade' 426 "$(status "$base/channels/curl-echo/connect")"
+expect 'connect without upgrade and with a wrong token' 401 "$(status "$base/channels/curl-echo/connect?token=x")"
 # Several on one connection: curl tells how many it had to make.
 expect keep-alive '1 0 0 ' "$(curl -sS -w '%{num_connects} ' -o /dev/null "$base/channels" -o /dev/null "$base/healthz" -o /dev/null "$base/channels/curl-old")"
 for id in curl-echo curl-chunked curl-continue curl-old; do

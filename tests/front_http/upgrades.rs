@@ -68,6 +68,9 @@ fn a_connection_is_refused_before_the_upgrade_and_kept() {
     for (request, status, code) in [
         (get(&path), 426, "bad_upgrade"),
         (get("/channels/none/connect"), 426, "bad_upgrade"),
+        (get("/channels/room/connect?token=x"), 401, "token_wrong"),
+        (get("/channels/none/connect?token=x"), 404, "no_such_channel"),
+        (get(&full), 403, "channel_full"),
         (upgrade(&path).replace("Version: 13", "Version: 12"), 426, "bad_upgrade"),
         (upgrade(&path).replace("ZQ==", ""), 400, "bad_upgrade"),
         (upgrade("/channels/room/connect"), 401, "token_missing"),
