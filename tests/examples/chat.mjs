@@ -1,0 +1,36 @@
+// What is written in one page is read in the other, and by one who comes late; a channel that is gone is named as such.
+
+import assert from 'node:assert/strict';
+import { PHONE } from '../clients/browser.js';
+import { invitationOf, relay, visit } from './pages.mjs';
+
+await visit('chat.html', async (open) => {
+  const write = async (page, name, text) => {
+    await page.type('#name', name);
+    await page.type('#text', text);
+    await page.click('#send');
+  };
+  const ada = await open();
+  const invitation = await invitationOf(ada);
+  const ben = await open(invitation);
+  await ben.untilShown('#state', 'connected');
+
+  await write(ada, 'Ada', 'Hello! Who brings the cake?');
+  await ben.untilShown('li', 'Hello! Who brings the cake?');
+  await write(ben, 'Ben', '<b>I do</b> 🎂');
+  await ada.untilShown('li', '<b>I do</b> 🎂');
+
+  const late = await open(invitation, { viewport: PHONE });
+  await late.untilShown('li', 'Hello! Who brings the cake?');
+  await late.untilShown('li', '<b>I do</b> 🎂');
+  assert.equal(await late.evaluate(() => document.querySelectorAll('li').length), 2);
+  await write(late, 'Cem', 'I am late, but I can read all of it.');
+  await ada.untilShown('li', 'I am late');
+  await late.assertFits();
+  await ada.screenshot('example-chat');
+  await late.screenshot('example-chat-phone');
+
+  const id = new URLSearchParams(new URL(invitation).hash.slice(1)).get('channel');
+  await fetch(`${relay}/channels/${id}`, { method: 'DELETE' });
+  await ada.untilShown('#state', 'This channel was deleted.');
+});
