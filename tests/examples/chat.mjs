@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { PHONE } from '../clients/browser.js';
-import { invitationOf, relay, visit } from './pages.mjs';
+import { invitationOf, picture, relay, visit } from './pages.mjs';
 
 await visit('chat.html', async (open) => {
   const write = async (page, name, text) => {
@@ -10,25 +10,25 @@ await visit('chat.html', async (open) => {
     await page.type('#text', text);
     await page.click('#send');
   };
-  const ada = await open();
+  const ada = await open(undefined, { viewport: { width: 680, height: 500, mobile: false } });
   const invitation = await invitationOf(ada);
   const ben = await open(invitation);
   await ben.untilShown('#state', 'connected');
 
   await write(ada, 'Ada', 'Hello! Who brings the cake?');
   await ben.untilShown('li', 'Hello! Who brings the cake?');
-  await write(ben, 'Ben', '<b>I do</b> 🎂');
-  await ada.untilShown('li', '<b>I do</b> 🎂');
+  await write(ben, 'Ben', 'I do <3 & <b>candles</b>');
+  await ada.untilShown('li', 'I do <3 & <b>candles</b>');
 
   const late = await open(invitation, { viewport: PHONE });
   await late.untilShown('li', 'Hello! Who brings the cake?');
-  await late.untilShown('li', '<b>I do</b> 🎂');
+  await late.untilShown('li', 'I do <3 & <b>candles</b>');
   assert.equal(await late.evaluate(() => document.querySelectorAll('li').length), 2);
   await write(late, 'Cem', 'I am late, but I can read all of it.');
   await ada.untilShown('li', 'I am late');
   await late.assertFits();
-  await ada.screenshot('example-chat');
-  await late.screenshot('example-chat-phone');
+  await picture(ada, 'example-chat');
+  await picture(late, 'example-chat-phone');
 
   const id = new URLSearchParams(new URL(invitation).hash.slice(1)).get('channel');
   await fetch(`${relay}/channels/${id}`, { method: 'DELETE' });

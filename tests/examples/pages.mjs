@@ -30,3 +30,9 @@ export function visit(example, task) {
 export function invitationOf(page) {
   return page.until(() => (location.hash.length > 1 ? location.href : null));
 }
+
+/** Takes a picture, if pictures are wanted. Chromium draws small pages only while they are in front. */
+export async function picture(page, name) {
+  await page.send('Page.bringToFront');
+  await page.screenshot(name);
+}

@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { PHONE } from '../clients/browser.js';
-import { invitationOf, visit } from './pages.mjs';
+import { invitationOf, picture, visit } from './pages.mjs';
 
 await visit('pong.html', async (open) => {
-  const left = await open();
+  const left = await open(undefined, { viewport: { width: 760, height: 640, mobile: false } });
   const invitation = await invitationOf(left);
   await left.untilShown('#role', 'You play on the left');
   await left.untilShown('#state', 'waiting for the right player');
@@ -18,8 +18,13 @@ await visit('pong.html', async (open) => {
 
   // The first serve comes to the right paddle, which rests in the middle.
   await Promise.all(pages.map((page) => page.until(() => /Rally [1-9]/.test(document.querySelector('#rally').textContent))));
-  await left.screenshot('example-pong');
+  await picture(left, 'example-pong');
   await spectator.assertFits();
+  // A left page that was reloaded is told how the game stands, and goes on.
+  await left.navigate('about:blank');
+  await left.navigate(invitation);
+  await left.untilShown('#role', 'You play on the left');
+  await left.until(() => /Rally [1-9]/.test(document.querySelector('#rally').textContent) || document.querySelector('#score').textContent !== '00');
   // The right player leaves its post, and the ball passes sooner or later.
   await right.send('Input.dispatchKeyEvent', { type: 'keyDown', key: 'ArrowUp', windowsVirtualKeyCode: 38 });
   await left.until(() => Number(document.querySelector('#left').textContent) + Number(document.querySelector('#right').textContent) > 0);

@@ -1,7 +1,7 @@
 // A pointer appears on the other's board at its place, with its name, and fades when it rests.
 
 import assert from 'node:assert/strict';
-import { invitationOf, visit } from './pages.mjs';
+import { invitationOf, picture, visit } from './pages.mjs';
 
 await visit('shared-cursor.html', async (open) => {
   const moveTo = async (page, x, y) => {
@@ -15,7 +15,7 @@ await visit('shared-cursor.html', async (open) => {
   const ada = await open();
   const invitation = await invitationOf(ada);
   // Boards of different sizes: a place is a part of the board.
-  const ben = await open(invitation, { viewport: { width: 900, height: 560, mobile: false } });
+  const ben = await open(invitation, { viewport: { width: 760, height: 440, mobile: false } });
   const cem = await open(invitation);
   for (const [page, name] of [[ada, 'Ada'], [ben, 'Ben'], [cem, 'Cem']]) {
     await page.untilShown('#state', 'connected');
@@ -34,7 +34,7 @@ await visit('shared-cursor.html', async (open) => {
   };
   await ben.until(isNear, 'Ada', 0.75, 0.6);
   await ben.until(isNear, 'Cem', 0.3, 0.25);
-  await ben.screenshot('example-shared-cursor');
+  await picture(ben, 'example-shared-cursor');
   // The sender's own board shows no copy of it.
   await ada.untilShown('.pointer', 'Cem');
   assert.equal(await ada.evaluate(() => document.querySelector('#board').textContent.includes('Ada')), false);

@@ -1,10 +1,10 @@
 // Jobs go to the workers of two pages evenly, every one of them once, and both pages show the same.
 
 import assert from 'node:assert/strict';
-import { invitationOf, visit } from './pages.mjs';
+import { invitationOf, picture, visit } from './pages.mjs';
 
 await visit('worker-pool.html', async (open) => {
-  const producer = await open();
+  const producer = await open(undefined, { viewport: { width: 760, height: 410, mobile: false } });
   const guest = await open(await invitationOf(producer));
   await producer.until(() => document.querySelectorAll('#board li').length === 4);
   assert.equal(await guest.evaluate(() => document.querySelector('#send').checkVisibility()), false);
@@ -22,5 +22,5 @@ await visit('worker-pool.html', async (open) => {
   await producer.click('#send');
   await producer.untilShown('#sum', '240 of 240 jobs done');
   assert.deepEqual(await producer.evaluate(counts), [54, 54, 54, 54, 24]);
-  await producer.screenshot('example-worker-pool');
+  await picture(producer, 'example-worker-pool');
 });
