@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 use futures_channel::oneshot;
 use rustix::event::{EventfdFlags, eventfd};
 
+use crate::budget::Permit;
 use crate::channel::{ChannelId, ChannelSpec, ChannelView};
 
 pub use crate::channel::{AdmitError, CreateError, Place};
@@ -31,6 +32,8 @@ pub enum ToShard {
     List { reply: Reply<Vec<ChannelView>> },
     /// Deletes a channel and closes its clients with 4404; `false` = there was none.
     Delete { id: ChannelId, reply: Reply<bool> },
+    /// Deletes every channel of the shard as `Delete` does, and says how many there were.
+    Reset { reply: Reply<u64> },
     /// Asks for a place in a channel, before the upgrade is answered.
     Admit { id: ChannelId, token: String, reply: Reply<Result<Seat, AdmitError>> },
     /// Takes the place with an upgraded socket.
@@ -49,6 +52,7 @@ impl ToShard {
             | ToShard::Read { .. }
             | ToShard::List { .. }
             | ToShard::Delete { .. }
+            | ToShard::Reset { .. }
             | ToShard::Admit { .. } => true,
             ToShard::Join(_) | ToShard::Leave { .. } | ToShard::Shutdown { .. } => false,
         }
@@ -68,6 +72,8 @@ pub struct Join {
     pub response: Vec<u8>,
     /// What the client sent behind its request, already read by the front.
     pub received: Vec<u8>,
+    /// The right to be one of the relay's connections; to be kept as long as the socket is.
+    pub permit: Permit,
 }
 
 /// A place reserved in a channel: it counts against the client limit until it is taken by a [`Join`] or dropped.
@@ -83,9 +89,9 @@ impl Seat {
     }
 
     /// Hands the socket over to the shard that keeps this seat.
-    pub fn join(self, socket: OwnedFd, response: Vec<u8>, received: Vec<u8>) {
+    pub fn join(self, socket: OwnedFd, response: Vec<u8>, received: Vec<u8>, permit: Permit) {
         let shard = self.shard.clone();
-        shard.send(ToShard::Join(Join { seat: self, socket, response, received }));
+        shard.send(ToShard::Join(Join { seat: self, socket, response, received, permit }));
     }
 
     /// Takes the place, on the shard.

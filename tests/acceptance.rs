@@ -181,6 +181,54 @@ fn t1_3_2_pub_sub_between_two_clients() {
 }
 
 #[test]
+fn t1_3_3_push_pull_over_three_clients_evenly() {
+    let relay = Relay::start();
+    let channel = relay.create(json!({"pattern": "push-pull"}));
+    let mut sender = Client::connect(&relay, &channel);
+    relay.await_clients(&channel, 1);
+    let mut receivers = Vec::new();
+    for joined in 2..=4 {
+        receivers.push(Client::connect(&relay, &channel));
+        relay.await_clients(&channel, joined);
+    }
+    for number in 0..30 {
+        sender.send(format!("job {number}"));
+    }
+    // In turn, in the order in which they came; the sender gets none.
+    for number in 0..30 {
+        receivers[number % 3].expect(format!("job {number}"));
+    }
+    receivers[0].send("a job of a receiver's");
+    sender.expect("a job of a receiver's");
+}
+
+#[test]
+fn t1_3_4_req_repl_the_reply_reaches_the_requester() {
+    let relay = Relay::start();
+    let channel = relay.create(json!({"pattern": "req-repl"}));
+    let mut clients: Vec<Client> = (0..3).map(|_| Client::connect(&relay, &channel)).collect();
+    relay.await_clients(&channel, 3);
+    let json_of = |client: &mut Client| -> Value {
+        serde_json::from_str(client.message().to_text().expect("text")).expect("JSON")
+    };
+    clients[0].send(r#"{"type":"request","question":"how many?"}"#);
+    let requests = [1, 2].map(|index| json_of(&mut clients[index]));
+    for request in &requests {
+        assert_eq!((&request["type"], &request["question"]), (&json!("request"), &json!("how many?")));
+        assert!(request["origin"].is_string(), "{request}");
+    }
+    assert_eq!(requests[0], requests[1], "both get the same");
+    let reply = json!({"type": "reply", "origin": requests[0]["origin"], "answer": 42});
+    clients[2].send(reply.to_string());
+    assert_eq!(json_of(&mut clients[0]), reply);
+    // Nobody else got it: the next thing that the third sees is a request of the requester's.
+    clients[0].send(r#"{"type":"request","question":"sure?"}"#);
+    for index in [1, 2] {
+        assert_eq!(json_of(&mut clients[index])["question"], "sure?");
+    }
+}
+
+#[test]
 fn t1_3_5_wrong_token_is_refused() {
     let relay = Relay::start();
     let channel = relay.echo();

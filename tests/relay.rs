@@ -26,6 +26,7 @@ fn spec(id: &str, pattern: Pattern) -> ChannelSpec {
         timeout: None,
         exclude_sender: false,
         history: 0,
+        permit: None,
     }
 }
 
@@ -317,4 +318,79 @@ fn messages_between_ones_own_leave_in_one_send() {
     assert_eq!(sent[0], b"\x82\x01@\x82\x01A\x82\x01B");
     assert_eq!(sent[1], b"\x82\x010\x82\x011\x82\x012");
     assert_eq!(sent[2].len(), 6 * 3);
+}
+
+/// The payloads that each client was sent, behind headers of two bytes.
+fn payloads(sent: &[(ClientId, Vec<u8>)], client: ClientId) -> Vec<u8> {
+    sent.iter().filter(|(to, _)| *to == client).flat_map(|(_, bytes)| bytes.iter().copied()).collect()
+}
+
+#[test]
+fn push_pull_counts_differ_by_at_most_one() {
+    for receivers in 1..8 {
+        let (mut relay, clients) = with_clients(spec("c", Pattern::PushPull), receivers + 1);
+        let mut counts = vec![0; receivers];
+        for number in 0..100 {
+            say(&mut relay, at(number), clients[0], b"job");
+            let sent = complete_all(&mut relay, at(number));
+            let [(to, _)] = sent.as_slice() else { panic!("one client gets it: {sent:?}") };
+            let index = clients.iter().position(|client| client == to).unwrap();
+            assert_ne!(index, 0, "the sender is skipped");
+            counts[index - 1] += 1;
+            assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1, "{counts:?}");
+        }
+    }
+}
+
+#[test]
+fn what_breaks_the_rules_does_not_keep_a_channel_alive() {
+    let spec = ChannelSpec { timeout: Some(Duration::from_millis(100)), ..spec("c", Pattern::ReqRepl) };
+    let id = spec.id.clone();
+    let (mut relay, clients) = with_clients(spec, 2);
+    say(&mut relay, at(60), clients[0], b"nonsense");
+    assert!(payloads(&complete_all(&mut relay, at(60)), clients[0]).ends_with(b"}"));
+    assert!(relay.read(at(99), &id).is_some());
+    say(&mut relay, at(99), clients[0], br#"{"type":"request"}"#);
+    complete_all(&mut relay, at(199 - 1));
+    assert!(relay.read(at(198), &id).is_some(), "a request does");
+    complete_all(&mut relay, at(199));
+    assert!(relay.read(at(199), &id).is_none());
+}
+
+#[test]
+fn a_request_to_everyone_is_the_same_memory_for_all_of_them() {
+    let (mut relay, clients) = with_clients(spec("c", Pattern::ReqRepl), 4);
+    say(&mut relay, at(1), clients[0], br#"{"type":"request"}"#);
+    let sends = sends(drain(&mut relay, at(1)));
+    assert_eq!(sends.iter().map(|(client, _)| *client).collect::<Vec<_>>(), clients[1..]);
+    for (_, pieces) in &sends {
+        assert_eq!(bytes(pieces), b"\x82\x23{\"origin\":\"3-0-1\",\"type\":\"request\"}");
+        assert_eq!(pieces[0].cells().as_ptr(), sends[0].1[0].cells().as_ptr());
+    }
+}
+
+/// Two sends in flight could overtake each other, and so could a request in the log and a reply in the outbox.
+#[test]
+fn a_reply_leaves_behind_the_requests_that_its_sender_made_before() {
+    let (mut relay, clients) = with_clients(spec("c", Pattern::ReqRepl), 2);
+    let (asker, peer) = (clients[0], clients[1]);
+    let request = |letter: char| format!(r#"{{"type":"request","x":"{letter}"}}"#);
+    let reply = |letter: char| format!(r#"{{"type":"reply","origin":"3-0-1","x":"{letter}"}}"#);
+    say(&mut relay, at(1), peer, request('a').as_bytes());
+    let first = sends(drain(&mut relay, at(1)));
+    // While the first is on its way, and comes back short, the two take turns.
+    for (kind, letter) in [(0, 'b'), (1, 'c'), (0, 'd'), (1, 'e'), (1, 'f'), (0, 'g')] {
+        let message = if kind == 0 { request(letter) } else { reply(letter) };
+        say(&mut relay, at(1), peer, message.as_bytes());
+    }
+    let mut got = bytes(&first[0].1);
+    got.truncate(7);
+    relay.handle(at(1), asker, Input::Sent(7));
+    got.extend(payloads(&complete_all(&mut relay, at(2)), asker));
+    let letters: String = String::from_utf8_lossy(&got)
+        .split(r#""x":""#)
+        .skip(1)
+        .map(|rest| rest.chars().next().expect("a letter"))
+        .collect();
+    assert_eq!(letters, "abcdefg");
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use subtle::ConstantTimeEq;
 
+use crate::budget::Permit;
+
 /// The name of a channel: `[A-Za-z0-9_-]{1,64}`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChannelId(Box<str>);
@@ -98,7 +100,7 @@ impl Pattern {
 }
 
 /// The fields a channel keeps from its creation to its end.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ChannelSpec {
     pub id: ChannelId,
     pub token: Token,
@@ -111,6 +113,8 @@ pub struct ChannelSpec {
     pub exclude_sender: bool,
     /// Messages kept for late joiners; 0 = none.
     pub history: u32,
+    /// The right to be one of the relay's channels; `None` = nobody counts them.
+    pub permit: Option<Permit>,
 }
 
 /// What a channel shows of itself at one moment. It has no token in it.

@@ -97,13 +97,13 @@ fn admit(stream: TcpStream, front: &Rc<Front>, refusals: &Rc<Cell<usize>>) {
     // Answers are written whole, so there is nothing to wait for. Fails if the client is gone already, which the first
     // read will tell.
     let _ = stream.set_nodelay(true);
-    match front.live.enter() {
-        Some(entry) => {
+    match (front.live.enter(), front.settings.connections.take()) {
+        (Some(entry), Some(permit)) => {
             let connection = Connection::new(stream, front.clone());
-            monoio::spawn(async move { entry.run(pin!(connection.serve())).await });
+            monoio::spawn(async move { entry.run(pin!(connection.serve(permit))).await });
         }
         // Who is over the bound is told so while that costs little, and dropped beyond.
-        None if refusals.get() < REFUSALS_MAX => {
+        _ if refusals.get() < REFUSALS_MAX => {
             refusals.set(refusals.get() + 1);
             let refusals = refusals.clone();
             let connection = Connection::new(stream, front.clone());
@@ -112,7 +112,7 @@ fn admit(stream: TcpStream, front: &Rc<Front>, refusals: &Rc<Cell<usize>>) {
                 refusals.set(refusals.get() - 1);
             });
         }
-        None => drop(stream),
+        _ => drop(stream),
     }
 }
 

@@ -17,8 +17,9 @@ use monoio::time::{Instant, sleep_until, timeout, timeout_at};
 use super::Front;
 use super::exchange::{Answer, Request, answer};
 use super::socket::into_owned_fd;
+use crate::budget::Permit;
 use crate::handoff::Seat;
-use crate::http::{CONTINUE, ChunkedDecoder, ChunkedError, Ending, Framing, Head, HeadReader, Method, Response};
+use crate::http::{CONTINUE, ChunkedDecoder, ChunkedError, Ending, Framing, Grant, Head, HeadReader, Method, Response};
 use crate::rest::ApiError;
 
 pub(super) struct Connection {
@@ -27,6 +28,8 @@ pub(super) struct Connection {
     /// What was received and not yet used up: it begins with the request being served. Its length is at most that of a
     /// head and a body, by their bounds.
     received: Vec<u8>,
+    /// Which page of another origin may read the answer to the request being served.
+    grant: Grant,
 }
 
 /// Why a connection ends without a further request.
@@ -47,15 +50,16 @@ impl From<ApiError> for End {
 
 impl Connection {
     pub(super) fn new(stream: TcpStream, front: Rc<Front>) -> Connection {
-        Connection { stream, front, received: Vec::new() }
+        let grant = front.settings.cors.grant(None);
+        Connection { stream, front, received: Vec::new(), grant }
     }
 
     /// Serves requests until the connection ends or is handed over.
-    pub(super) async fn serve(mut self) {
+    pub(super) async fn serve(mut self, permit: Permit) {
         let mut served: u32 = 0;
         let end = loop {
             match self.serve_one().await {
-                Ok(Some((seat, response, head_len))) => return self.hand_over(seat, response, head_len),
+                Ok(Some((seat, response, head_len))) => return self.hand_over(seat, response, head_len, permit),
                 Ok(None) => {}
                 Err(end) => break end,
             }
@@ -80,14 +84,16 @@ impl Connection {
 
     /// Reads one request and answers it, unless it becomes a WebSocket.
     async fn serve_one(&mut self) -> Result<Option<(Seat, Vec<u8>, usize)>, End> {
+        self.grant = self.front.settings.cors.grant(None);
         let head = self.read_head().await?;
+        self.grant = self.front.settings.cors.grant(head.fields(&self.received).only("origin"));
         let body = self.read_body(&head).await?;
         let request = Request { head: &head, received: &self.received, body: body.bytes(&self.received) };
         match answer(&self.front, request).await {
             Answer::Response(response) => {
                 let ends = !head.keeps_alive || self.front.live.is_draining();
                 let ending = if ends { Ending::Close } else { Ending::KeepAlive };
-                self.respond(&response, ending, head.method == Method::Head).await?;
+                self.respond(response, ending, head.method == Method::Head).await?;
                 if ends {
                     return Err(End::Answered);
                 }
@@ -211,8 +217,9 @@ impl Connection {
         }
     }
 
-    async fn respond(&mut self, response: &Response, ending: Ending, to_head: bool) -> Result<(), End> {
+    async fn respond(&mut self, response: Response, ending: Ending, to_head: bool) -> Result<(), End> {
         let mut bytes = Vec::new();
+        let response = self.front.settings.cors.allow(self.grant, response);
         response.write(&mut bytes, self.front.date(), ending, to_head);
         self.send(bytes).await
     }
@@ -229,7 +236,7 @@ impl Connection {
     async fn refuse(mut self, error: &ApiError) {
         // The head may be what is wrong, so this is all that is known of the method.
         let to_head = self.received.starts_with(b"HEAD ");
-        if self.respond(&error.response(), Ending::Close, to_head).await.is_ok() {
+        if self.respond(error.response(), Ending::Close, to_head).await.is_ok() {
             self.linger().await;
         }
     }
@@ -255,10 +262,10 @@ impl Connection {
     }
 
     /// Hands the socket to the shard that keeps the seat, with every byte received behind the request.
-    fn hand_over(mut self, seat: Seat, response: Vec<u8>, head_len: usize) {
+    fn hand_over(mut self, seat: Seat, response: Vec<u8>, head_len: usize, permit: Permit) {
         let behind = self.received.split_off(head_len);
         // Every read and write before this one has ended: a connection that cut one short does not come here.
-        seat.join(into_owned_fd(self.stream), response, behind);
+        seat.join(into_owned_fd(self.stream), response, behind, permit);
     }
 }
 
@@ -331,7 +338,7 @@ mod tests {
     /// Most of it are the timers that it may wait with, 256 bytes each.
     #[test]
     fn a_connection_is_a_small_future() {
-        fn len<A, F>(_: impl Fn(A) -> F) -> usize {
+        fn len<A, B, F>(_: impl Fn(A, B) -> F) -> usize {
             size_of::<F>()
         }
         let len = len(Connection::serve);

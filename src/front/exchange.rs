@@ -2,7 +2,7 @@
 
 use futures_channel::oneshot;
 
-use super::Front;
+use super::{Front, guard};
 use crate::channel::{ChannelId, ChannelView};
 use crate::handoff::{CreateError, Reply, Seat, ShardHandle, ToShard};
 use crate::http::{Framing, Head, Response, Status, Target, query, upgrade};
@@ -38,29 +38,40 @@ pub(super) async fn answer(front: &Front, request: Request<'_>) -> Answer {
 
 async fn act(front: &Front, request: Request<'_>) -> Result<Answer, ApiError> {
     let Target::Resource { path, query } = &request.head.target else {
-        return Ok(Answer::Response(options(route::METHODS)));
+        return Ok(Answer::Response(options(front, request, route::METHODS)));
     };
+    // First, so that the refusal does not tell what there is.
+    guard::check(front, request)?;
     let path = text(&request.received[path.clone()]);
-    let response = match route::route(request.head.method, path)? {
+    let query = text(&request.received[query.clone()]);
+    let settings = &front.settings;
+    let response = match route::route(request.head.method, path, settings.browser_only)? {
         Action::ListChannels => list(front).await?,
-        Action::CreateChannel => create(front, request).await?,
+        Action::CreateChannel => create(front, posted(request)?).await?,
+        Action::CreateByQuery => create(front, ChannelRequest::from_query(query)?).await?,
         Action::ReadChannel(id) => read(front, id).await?,
         Action::DeleteChannel(id) => delete(front, id).await?,
-        Action::Connect(id) => return connect(front, request, text(&request.received[query.clone()]), id).await,
+        Action::Connect(id) => return connect(front, request, query, id).await,
         Action::Page(page) => pages::page(page),
+        Action::Guide => pages::html(settings.readme.to_string()),
+        Action::OpenApi => Response::json(Status::OK, front.openapi.as_bytes().to_vec()),
+        Action::Reset => reset(front).await?,
+        Action::Cluster => rest::cluster(&settings.public_url),
         Action::Health => rest::health(),
-        Action::Options(allow) => options(allow),
+        Action::Ready => rest::readiness(front.live.is_draining()),
+        Action::Options(allow) => options(front, request, allow),
     };
     Ok(Answer::Response(response))
 }
 
 /// A part of the request target, which is ASCII.
-fn text(bytes: &[u8]) -> &str {
+pub(super) fn text(bytes: &[u8]) -> &str {
     str::from_utf8(bytes).unwrap_or_default()
 }
 
-fn options(allow: &'static str) -> Response {
-    Response::empty(Status::NO_CONTENT).with("Allow", allow)
+fn options(front: &Front, request: Request<'_>, allow: &'static str) -> Response {
+    let response = Response::empty(Status::NO_CONTENT).with("Allow", allow);
+    front.settings.cors.preflight(request.head.fields(request.received), allow, response)
 }
 
 async fn list(front: &Front) -> Result<Response, ApiError> {
@@ -75,23 +86,28 @@ async fn list(front: &Front) -> Result<Response, ApiError> {
     Ok(rest::list(&views, front.settings.public_port))
 }
 
-async fn create(front: &Front, request: Request<'_>) -> Result<Response, ApiError> {
+/// The channel that a body asks for.
+fn posted(request: Request<'_>) -> Result<ChannelRequest, ApiError> {
     if request.head.framing == Framing::None {
         return Err(ApiError::BodyMissing);
     }
     let fields = request.head.fields(request.received);
-    let content_type = fields.all("content-type").next();
-    let wanted = ChannelRequest::parse(content_type, request.body)?;
-    let token = rest::generate_token().map_err(|_| ApiError::Unavailable)?;
+    ChannelRequest::parse(fields.all("content-type").next(), request.body)
+}
+
+async fn create(front: &Front, wanted: ChannelRequest) -> Result<Response, ApiError> {
+    let settings = &front.settings;
+    let token = rest::generate_token(settings.token_len).map_err(|_| ApiError::Unavailable)?;
     for attempts_left in (0..GENERATED_ID_ATTEMPTS).rev() {
         let id = match &wanted.id {
             Some(id) => id.clone(),
-            None => rest::generate_id().map_err(|_| ApiError::Unavailable)?,
+            None => rest::generate_id(settings.id_half_len).map_err(|_| ApiError::Unavailable)?,
         };
-        let spec = wanted.spec(id.clone(), token.clone());
+        let permit = settings.channels.take().ok_or(ApiError::TooManyChannels)?;
+        let spec = wanted.spec(id.clone(), token.clone(), permit);
         let reply = ask(front.registry.owner(&id), |reply| ToShard::Create { spec, reply });
         match front.answered(reply).await? {
-            Ok(view) => return Ok(rest::created(&view, &token, front.settings.public_port)),
+            Ok(view) => return Ok(rest::created(&view, &token, settings.public_port)),
             Err(CreateError::IdTaken) if wanted.id.is_none() && attempts_left > 0 => {}
             Err(CreateError::IdTaken) if wanted.id.is_none() => break,
             Err(error) => return Err(ApiError::from_create(error, id)),
@@ -109,6 +125,17 @@ async fn read(front: &Front, id: ChannelId) -> Result<Response, ApiError> {
 async fn delete(front: &Front, id: ChannelId) -> Result<Response, ApiError> {
     let reply = ask(front.registry.owner(&id), |reply| ToShard::Delete { id: id.clone(), reply });
     if front.answered(reply).await? { Ok(rest::deleted(&id)) } else { Err(ApiError::NoSuchChannel) }
+}
+
+/// Deletes every channel. A shard that does not answer keeps the others from nothing, but the answer is 503.
+async fn reset(front: &Front) -> Result<Response, ApiError> {
+    let asked: Vec<_> =
+        front.registry.shards().iter().map(|shard| ask(shard, |reply| ToShard::Reset { reply })).collect();
+    let mut count = 0;
+    for reply in asked {
+        count += front.answered(reply).await?;
+    }
+    Ok(rest::reset(count))
 }
 
 async fn connect(front: &Front, request: Request<'_>, query: &str, id: ChannelId) -> Result<Answer, ApiError> {
@@ -136,5 +163,5 @@ impl Front {
     }
 }
 
-/// With 32 random bits and a million channels, one attempt in 4 000 meets a taken id; eight never do.
+/// With the usual 32 random bits and a million channels, one attempt in 4 000 meets a taken id; eight never do.
 const GENERATED_ID_ATTEMPTS: u32 = 8;

@@ -7,21 +7,27 @@
 mod accept;
 mod connection;
 mod exchange;
+mod guard;
 mod live;
 mod socket;
 
 use std::cell::Cell;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_channel::oneshot;
 use monoio::{FusionDriver, RuntimeBuilder};
 
+use crate::auth::Auth;
+use crate::budget::Budget;
 use crate::config::ServeConfig;
-use crate::http::HttpDate;
+use crate::http::{HttpDate, Origins};
+use crate::pages;
 use crate::registry::Registry;
+use crate::rest;
 use live::Live;
 
 /// What a front is told.
@@ -29,6 +35,20 @@ use live::Live;
 pub struct FrontSettings {
     /// The port that channels show: where clients reach this relay.
     pub public_port: u16,
+    /// Where clients reach this relay, without a slash at the end: `http://127.0.0.1:8080`.
+    pub public_url: String,
+    /// The page at `/readme`.
+    pub readme: Arc<str>,
+    /// The origins whose pages may read answers.
+    pub cors: Origins,
+    /// Whether a GET can create and delete channels, for clients that can do nothing else.
+    pub browser_only: bool,
+    /// Guards the API; `None` = it is open.
+    pub auth: Option<Arc<Auth>>,
+    /// Hexadecimal digits of a channel's token, 32 or more: each is 4 random bits.
+    pub token_len: usize,
+    /// Hexadecimal digits of each half of a generated id, 1 to [`rest::ID_HALF_LEN_MAX`].
+    pub id_half_len: usize,
     /// Longest request head, in bytes; over it: 431.
     pub head_len_max: usize,
     /// Longest request body, in bytes; over it: 413.
@@ -42,6 +62,10 @@ pub struct FrontSettings {
     pub answer_timeout: Duration,
     /// Most HTTP connections of this front at once; over it: 503. Those handed to shards do not count.
     pub connections_max: usize,
+    /// Connections of the relay, those handed to shards among them; over it: 503.
+    pub connections: Budget,
+    /// Channels of the relay; over it: 503.
+    pub channels: Budget,
     /// How long requests under way get to be answered when the front stops; over it: closed.
     pub stop_grace: Duration,
 }
@@ -51,12 +75,21 @@ impl FrontSettings {
     pub fn new(config: &ServeConfig, public_port: u16) -> FrontSettings {
         FrontSettings {
             public_port,
+            public_url: format!("http://{}", SocketAddr::new(config.host, public_port)),
+            readme: pages::render_guide(pages::GUIDE).into(),
+            cors: Origins::ALL,
+            browser_only: false,
+            auth: None,
+            token_len: 32,
+            id_half_len: 4,
             head_len_max: 16 << 10,
             body_len_max: 64 << 10,
             head_timeout: config.head_timeout(),
             body_timeout: config.head_timeout(),
             answer_timeout: ANSWER_TIMEOUT,
             connections_max: 16_384,
+            connections: Budget::new(usize::MAX),
+            channels: Budget::new(usize::MAX),
             stop_grace: config.drain().min(Duration::from_secs(1)),
         }
     }
@@ -80,6 +113,7 @@ pub fn run(
     let front = Rc::new(Front {
         live: Rc::new(Live::new(settings.connections_max)),
         registry,
+        openapi: rest::document(&settings.public_url, settings.browser_only),
         settings,
         date: Cell::new((0, HttpDate::from_unix(0))),
     });
@@ -91,6 +125,8 @@ pub fn run(
 #[derive(Debug)]
 struct Front {
     settings: FrontSettings,
+    /// The OpenAPI document, as JSON.
+    openapi: String,
     registry: Registry,
     live: Rc<Live>,
     /// The date of the last answer and the second it stands for: most answers come in the same second as another.

@@ -7,9 +7,10 @@
 //! - [`Framing`] says how its body is delimited, [`ChunkedDecoder`] undoes the chunked transfer coding;
 //! - [`Target`] and [`query`] read the request target;
 //! - [`upgrade`] checks the handshake of RFC 6455;
-//! - [`Response`] is the answer, written into a buffer of the caller's.
+//! - [`Response`] is the answer, written into a buffer of the caller's; [`Origins`] says which pages may read it.
 
 mod chunked;
+mod cors;
 mod date;
 mod error;
 mod fields;
@@ -22,6 +23,7 @@ mod target;
 pub mod upgrade;
 
 pub use chunked::{ChunkedDecoder, ChunkedError, Progress};
+pub use cors::{Grant, Origins};
 pub use date::HttpDate;
 pub use error::HeadError;
 pub use fields::Fields;

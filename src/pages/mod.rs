@@ -1,16 +1,31 @@
 //! The pages for people: each is one file without anything from elsewhere, and part of the binary.
 
+mod guide;
+
+use std::borrow::Cow;
+
 use crate::http::{Response, Status};
 use crate::route::Page;
 
+pub use guide::{GUIDE, render_guide};
+
 /// The answer that shows `page`.
 pub fn page(page: Page) -> Response {
-    let html = match page {
+    let page = match page {
         Page::Landing => LANDING,
         Page::Client => CLIENT,
         Page::Docs => DOCS,
     };
-    Response::html(Status::OK, html.as_bytes()).with("Content-Security-Policy", SECURITY_POLICY)
+    html(page)
+}
+
+/// The answer that shows this page.
+pub fn html(page: impl Into<Cow<'static, str>>) -> Response {
+    let content: Cow<'static, [u8]> = match page.into() {
+        Cow::Borrowed(page) => page.as_bytes().into(),
+        Cow::Owned(page) => page.into_bytes().into(),
+    };
+    Response::html(Status::OK, content).with("Content-Security-Policy", SECURITY_POLICY)
 }
 
 const LANDING: &str = include_str!("landing.html");

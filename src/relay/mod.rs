@@ -484,6 +484,12 @@ impl Relay {
         self.rooms[slot].cool_at = Some(at);
         self.timers.set(at, Timer::Cool(slot));
     }
+
+    /// Deletes every channel and closes their clients with 4404; says how many channels there were.
+    pub fn reset(&mut self, now: Time) -> u64 {
+        let ids: Vec<ChannelId> = self.rooms.iter().map(|room| room.channel.spec().id.clone()).collect();
+        ids.iter().filter(|id| self.delete(now, id)).count() as u64
+    }
 }
 
 impl Limits {

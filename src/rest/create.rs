@@ -1,13 +1,19 @@
-//! The body of `POST /channels`, checked field by field.
+//! What a client asks a channel to be: the body of `POST /channels`, or the query of browser-only mode, checked field by
+//! field.
 
-use std::fmt;
+use std::borrow::Cow;
 use std::time::Duration;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use serde_json::{Value, json};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::ApiError;
+use super::object;
+use crate::budget::Permit;
 use crate::channel::{ChannelId, ChannelSpec, Pattern, Token};
+use crate::http::query;
 
 /// The largest integer that every JSON reader keeps exactly (RFC 8259, section 6).
 pub const SAFE_INTEGER_MAX: u64 = 1 << 53;
@@ -25,59 +31,44 @@ pub struct ChannelRequest {
 }
 
 impl ChannelRequest {
-    /// Reads a body, with the `Content-Type` it came with.
+    /// Reads a body, with the `Content-Type` it came with. A field `auth` is the API token's and not looked at.
     ///
     /// # Errors
     /// It is no JSON object, or a field is unknown, missing or out of its range; the error says which, and what is
     /// allowed.
     pub fn parse(content_type: Option<&[u8]>, body: &[u8]) -> Result<ChannelRequest, ApiError> {
-        if !content_type.is_none_or(is_json) {
-            return Err(ApiError::MediaType);
-        }
-        let Object(fields) = serde_json::from_slice(body).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => ApiError::NotAnObject,
-            serde_json::error::Category::Syntax
-            | serde_json::error::Category::Eof
-            | serde_json::error::Category::Io => ApiError::NotJson { line: error.line(), column: error.column() },
-        })?;
-        let mut id = None;
-        let mut pattern = None;
-        let mut client_limit = None;
-        let mut timeout = None;
-        let mut exclude_sender = None;
-        let mut history = None;
-        for (name, value) in fields {
-            let is_new = match name.as_str() {
-                "id" => id.replace(parse_id(&value)?).is_none(),
-                "pattern" => pattern.replace(parse_pattern(&value)?).is_none(),
-                "clientLimit" => client_limit.replace(parse_limit("clientLimit", &value)?).is_none(),
-                "timeout" => timeout.replace(parse_limit("timeout", &value)?).is_none(),
-                "excludeSender" => exclude_sender.replace(parse_bool("excludeSender", &value)?).is_none(),
-                "history" => history.replace(parse_history(&value)?).is_none(),
-                _ => return Err(ApiError::UnknownField { name, known: FIELDS }),
-            };
-            if !is_new {
-                return Err(ApiError::RepeatedField { name });
+        let mut draft = Draft::default();
+        for (name, value) in object::members(content_type, body)? {
+            if !draft.take(&name, &value)? && name != "auth" {
+                return Err(ApiError::UnknownField { name, known: FIELDS });
             }
         }
-        let pattern = pattern.ok_or_else(|| ApiError::MissingField { name: "pattern", allowed: patterns() })?;
-        let exclude_sender = exclude_sender.unwrap_or(false);
-        if exclude_sender && pattern != Pattern::PubSub {
-            let allowed = format!("false, or true with the pattern {}", Pattern::PubSub.name());
-            return Err(invalid("excludeSender", &Value::Bool(true), allowed));
-        }
-        Ok(ChannelRequest {
-            id,
-            pattern,
-            client_limit: client_limit.flatten(),
-            timeout: timeout.map_or(Some(TIMEOUT_DEFAULT), |limit| limit.map(Duration::from_millis)),
-            exclude_sender,
-            history: history.unwrap_or(0),
-        })
+        draft.finish()
     }
 
-    /// The channel asked for, under this id and with this token.
-    pub fn spec(&self, id: ChannelId, token: Token) -> ChannelSpec {
+    /// Reads a query: an empty value is none, and `clientLimit` may be written in any case. A parameter `auth` is the
+    /// API token's and not looked at.
+    ///
+    /// # Errors
+    /// It is not well-formed, or as with [`parse`](Self::parse).
+    pub fn from_query(query: &str) -> Result<ChannelRequest, ApiError> {
+        let mut draft = Draft::default();
+        for parameter in query::parameters(query) {
+            let (mut name, text) = parameter.map_err(|_| ApiError::Query)?;
+            if name.eq_ignore_ascii_case("clientLimit") {
+                name = Cow::Borrowed("clientLimit");
+            }
+            let is_known =
+                if text.is_empty() { is_field(&name) } else { draft.take(&name, &value_of(&name, &text))? };
+            if !is_known && name != "auth" {
+                return Err(ApiError::UnknownParameter { name: name.into_owned(), known: FIELDS });
+            }
+        }
+        draft.finish()
+    }
+
+    /// The channel asked for, under this id, with this token, and counted by `permit`.
+    pub fn spec(&self, id: ChannelId, token: Token, permit: Permit) -> ChannelSpec {
         ChannelSpec {
             id,
             token,
@@ -86,18 +77,71 @@ impl ChannelRequest {
             timeout: self.timeout,
             exclude_sender: self.exclude_sender,
             history: self.history,
+            permit: Some(permit),
         }
     }
 }
 
+/// The fields read so far; `None` = not given.
+#[derive(Default)]
+struct Draft {
+    id: Option<ChannelId>,
+    pattern: Option<Pattern>,
+    client_limit: Option<Option<u64>>,
+    timeout: Option<Option<u64>>,
+    exclude_sender: Option<bool>,
+    history: Option<u32>,
+}
+
+impl Draft {
+    /// Takes a field in; `false` = there is none of that name.
+    fn take(&mut self, name: &str, value: &Value) -> Result<bool, ApiError> {
+        let is_new = match name {
+            "id" => self.id.replace(parse_id(value)?).is_none(),
+            "pattern" => self.pattern.replace(parse_pattern(value)?).is_none(),
+            "clientLimit" => self.client_limit.replace(parse_limit("clientLimit", value)?).is_none(),
+            "timeout" => self.timeout.replace(parse_limit("timeout", value)?).is_none(),
+            "excludeSender" => self.exclude_sender.replace(parse_bool("excludeSender", value)?).is_none(),
+            "history" => self.history.replace(parse_history(value)?).is_none(),
+            _ => return Ok(false),
+        };
+        if is_new { Ok(true) } else { Err(ApiError::RepeatedField { name: name.to_owned() }) }
+    }
+
+    fn finish(self) -> Result<ChannelRequest, ApiError> {
+        let pattern = self.pattern.ok_or_else(|| ApiError::MissingField { name: "pattern", allowed: patterns() })?;
+        let exclude_sender = self.exclude_sender.unwrap_or(false);
+        if exclude_sender && pattern != Pattern::PubSub {
+            let allowed = format!("false, or true with the pattern {}", Pattern::PubSub.name());
+            return Err(invalid("excludeSender", &Value::Bool(true), allowed));
+        }
+        Ok(ChannelRequest {
+            id: self.id,
+            pattern,
+            client_limit: self.client_limit.flatten(),
+            timeout: self.timeout.unwrap_or(Some(TIMEOUT_DEFAULT_MS)).map(Duration::from_millis),
+            exclude_sender,
+            history: self.history.unwrap_or(0),
+        })
+    }
+}
+
 const FIELDS: &str = "pattern, clientLimit, timeout, excludeSender, history, id";
-const TIMEOUT_DEFAULT: Duration = Duration::from_millis(86_400_000);
+const TIMEOUT_DEFAULT_MS: u64 = 86_400_000;
 const HISTORY_MAX: u32 = 65_536;
 
-/// Whether a media type is JSON (RFC 6839, section 3.1: also by its suffix), whatever its parameters are.
-fn is_json(content_type: &[u8]) -> bool {
-    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
-    essence == b"application/json" || essence == b"text/json" || essence.ends_with(b"+json")
+fn is_field(name: &str) -> bool {
+    FIELDS.split(", ").any(|field| field == name)
+}
+
+/// What a parameter would be in JSON.
+fn value_of(name: &str, text: &str) -> Value {
+    let value = match name {
+        "clientLimit" | "timeout" | "history" => text.parse().ok().map(|number: i64| Value::from(number)),
+        "excludeSender" => text.parse().ok().map(Value::Bool),
+        _ => None,
+    };
+    value.unwrap_or_else(|| Value::from(text))
 }
 
 fn parse_id(value: &Value) -> Result<ChannelId, ApiError> {
@@ -146,32 +190,90 @@ fn invalid(name: &'static str, was: &Value, allowed: String) -> ApiError {
     ApiError::InvalidField { name, was: was.to_string(), allowed }
 }
 
-/// The members of a JSON object in their order, repeated ones too: a map would keep one of them silently, and the next
-/// reader of the same body might keep the other.
-struct Object(Vec<(String, Value)>);
-
-impl<'de> Deserialize<'de> for Object {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object, D::Error> {
-        struct Members;
-
-        impl<'de> Visitor<'de> for Members {
-            type Value = Object;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Object(members))
-            }
-        }
-
-        deserializer.deserialize_map(Members)
+/// The same, for the OpenAPI document.
+impl PartialSchema for ChannelRequest {
+    fn schema() -> RefOr<Schema> {
+        let with_sender = [(
+            "anyOf",
+            json!([
+                { "properties": { "excludeSender": { "const": false } } },
+                { "properties": { "pattern": { "const": Pattern::PubSub.name() } } }
+            ]),
+        )];
+        let auth = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .write_only(true)
+            .description(Some("The API token, where one is needed; nothing of the channel's."));
+        ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .description(Some("What a channel is to be."))
+            .property("pattern", pattern_schema())
+            .required("pattern")
+            .property("clientLimit", limit_schema("Most clients at once; -1 = no limit.", -1))
+            .property(
+                "timeout",
+                limit_schema(
+                    "Milliseconds without a message after which the channel is deleted; -1 = never.",
+                    TIMEOUT_DEFAULT_MS as i64,
+                ),
+            )
+            .property(
+                "excludeSender",
+                ObjectBuilder::new()
+                    .schema_type(Type::Boolean)
+                    .default(Some(json!(false)))
+                    .description(Some("pub-sub only: the sender does not get its own message.")),
+            )
+            .property(
+                "history",
+                ObjectBuilder::new()
+                    .schema_type(Type::Integer)
+                    .minimum(Some(0))
+                    .maximum(Some(HISTORY_MAX))
+                    .default(Some(json!(0)))
+                    .description(Some("Messages kept for clients that join later.")),
+            )
+            .property("id", id_schema())
+            .property("auth", auth)
+            .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+            .extensions(Some(with_sender.into_iter().collect()))
+            .examples([json!({ "pattern": "echo" }), json!({ "pattern": "pub-sub", "clientLimit": 2, "history": 10 })])
+            .into()
     }
+}
+
+impl ToSchema for ChannelRequest {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("ChannelRequest")
+    }
+}
+
+/// A pattern by its name.
+pub(super) fn pattern_schema() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(Pattern::ALL.map(Pattern::name)))
+        .description(Some("How messages travel."))
+        .build()
+}
+
+/// A channel's id.
+pub(super) fn id_schema() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(format!("^[A-Za-z0-9_-]{{1,{}}}$", ChannelId::LEN_MAX)))
+        .description(Some("The channel's name."))
+        .build()
+}
+
+fn limit_schema(description: &str, default: i64) -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .minimum(Some(-1))
+        .maximum(Some(SAFE_INTEGER_MAX))
+        .default(Some(json!(default)))
+        .description(Some(description))
+        .build()
 }
 
 #[cfg(test)]
@@ -277,6 +379,38 @@ mod tests {
         }
         for content_type in ["application/x-www-form-urlencoded", "text/plain", "", "application/jsonx"] {
             assert!(matches!(parse(content_type), Err(ApiError::MediaType)), "{content_type}");
+        }
+    }
+
+    #[test]
+    fn the_api_token_is_no_field_of_the_channel() {
+        assert_eq!(parse(r#"{"pattern":"echo","auth":"x"}"#), parse(r#"{"pattern":"echo"}"#));
+    }
+
+    #[test]
+    fn a_query_says_the_same() {
+        let query = "pattern=pub-sub&clientlimit=0&timeout=-1&excludeSender=true&history=7&id=a%2Db&auth=x";
+        let body = r#"{"pattern":"pub-sub","clientLimit":0,"timeout":-1,"excludeSender":true,"history":7,"id":"a-b"}"#;
+        assert_eq!(ChannelRequest::from_query(query), parse(body));
+        let empty = "pattern=echo&CLIENTLIMIT=&timeout=&id=&excludeSender";
+        assert_eq!(ChannelRequest::from_query(empty), parse(r#"{"pattern":"echo"}"#));
+    }
+
+    #[test]
+    fn a_wrong_query_is_refused_by_name() {
+        for (query, message) in [
+            ("", "pattern is missing"),
+            ("pattern=", "pattern is missing"),
+            ("pattern=echo&colour=", "no parameter \"colour\""),
+            ("pattern=echo&Timeout=1", "no parameter \"Timeout\""),
+            ("pattern=echo&timeout=1.5", "timeout was \"1.5\""),
+            ("pattern=echo&clientLimit=-2", "clientLimit was -2"),
+            ("pattern=echo&clientLimit=1&clientlimit=2", "clientLimit is given more than once"),
+            ("pattern=echo&excludeSender=yes", "excludeSender was \"yes\""),
+            ("pattern=%", "query is not well-formed"),
+        ] {
+            let error = ChannelRequest::from_query(query).unwrap_err();
+            assert!(error.message().contains(message), "{query}: {}", error.message());
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::channel::ChannelId;
 use crate::handoff::{AdmitError, CreateError};
@@ -39,6 +40,11 @@ pub enum ApiError {
         name: String,
         known: &'static str,
     },
+    /// Of the query.
+    UnknownParameter {
+        name: String,
+        known: &'static str,
+    },
     RepeatedField {
         name: String,
     },
@@ -57,8 +63,13 @@ pub enum ApiError {
     TokenMissing,
     TokenWrong,
     ChannelFull,
-    /// The front has as many connections as it may.
+    /// The API token is needed and not there.
+    AuthMissing,
+    AuthWrong,
+    /// The relay has as many connections as it may.
     TooManyConnections,
+    /// The relay has as many channels as it may.
+    TooManyChannels,
     /// The relay is closing, or a part of it does not answer.
     Unavailable,
 }
@@ -66,18 +77,8 @@ pub enum ApiError {
 impl ApiError {
     /// The answer.
     pub fn response(&self) -> Response {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            error: Inner<'a>,
-        }
-        #[derive(Serialize)]
-        struct Inner<'a> {
-            code: &'a str,
-            message: &'a str,
-        }
-
         let (status, code) = self.status_and_code();
-        let body = Body { error: Inner { code, message: &self.message() } };
+        let body = ErrorBody { error: ErrorDetail { code, message: &self.message() } };
         // Two strings can always be written.
         let response = Response::json(status, serde_json::to_vec(&body).unwrap_or_default());
         match self {
@@ -89,12 +90,15 @@ impl ApiError {
             }
             // RFC 9110, section 15.5.2, wants a challenge with every 401; no registered scheme reads a query parameter.
             ApiError::TokenMissing | ApiError::TokenWrong => response.with("WWW-Authenticate", "channel-token"),
-            ApiError::TooManyConnections | ApiError::Unavailable => response.with("Retry-After", "1"),
+            ApiError::AuthMissing | ApiError::AuthWrong => response.with("WWW-Authenticate", "Bearer"),
+            ApiError::TooManyConnections | ApiError::TooManyChannels | ApiError::Unavailable => {
+                response.with("Retry-After", "1")
+            }
             _ => response,
         }
     }
 
-    fn status_and_code(&self) -> (Status, &'static str) {
+    pub(super) fn status_and_code(&self) -> (Status, &'static str) {
         match self {
             ApiError::Head(error) => (error.status(), "bad_head"),
             ApiError::Chunked(ChunkedError::Malformed) => (Status::BAD_REQUEST, "bad_body"),
@@ -112,6 +116,7 @@ impl ApiError {
             ApiError::NotJson { .. } => (Status::BAD_REQUEST, "not_json"),
             ApiError::NotAnObject => (Status::BAD_REQUEST, "not_an_object"),
             ApiError::UnknownField { .. } => (Status::UNPROCESSABLE_CONTENT, "unknown_field"),
+            ApiError::UnknownParameter { .. } => (Status::UNPROCESSABLE_CONTENT, "unknown_parameter"),
             ApiError::RepeatedField { .. } => (Status::UNPROCESSABLE_CONTENT, "repeated_field"),
             ApiError::MissingField { .. } => (Status::UNPROCESSABLE_CONTENT, "missing_field"),
             ApiError::InvalidField { .. } => (Status::UNPROCESSABLE_CONTENT, "invalid_field"),
@@ -120,7 +125,10 @@ impl ApiError {
             ApiError::TokenMissing => (Status::UNAUTHORIZED, "token_missing"),
             ApiError::TokenWrong => (Status::UNAUTHORIZED, "token_wrong"),
             ApiError::ChannelFull => (Status::FORBIDDEN, "channel_full"),
+            ApiError::AuthMissing => (Status::UNAUTHORIZED, "auth_missing"),
+            ApiError::AuthWrong => (Status::UNAUTHORIZED, "auth_wrong"),
             ApiError::TooManyConnections => (Status::SERVICE_UNAVAILABLE, "too_many_connections"),
+            ApiError::TooManyChannels => (Status::SERVICE_UNAVAILABLE, "too_many_channels"),
             ApiError::Unavailable => (Status::SERVICE_UNAVAILABLE, "unavailable"),
         }
     }
@@ -152,6 +160,9 @@ impl ApiError {
             ApiError::UnknownField { name, known } => {
                 return format!("there is no field {:?}; allowed: {known}", excerpt(name)).into();
             }
+            ApiError::UnknownParameter { name, known } => {
+                return format!("there is no parameter {:?}; allowed: {known}", excerpt(name)).into();
+            }
             ApiError::RepeatedField { name } => return format!("the field {name} is given more than once").into(),
             ApiError::MissingField { name, allowed } => {
                 return format!("{name} is missing; allowed: {allowed}").into();
@@ -166,10 +177,33 @@ impl ApiError {
             ApiError::TokenMissing => "the channel's token is missing: connect with ?token=",
             ApiError::TokenWrong => "this is not the channel's token",
             ApiError::ChannelFull => "the channel has as many clients as its clientLimit allows",
+            ApiError::AuthMissing => {
+                "this needs the API token: send it as ?auth=, as Authorization: Bearer, or as the field auth of a JSON body"
+            }
+            ApiError::AuthWrong => "this is not the API token",
             ApiError::TooManyConnections => "the server has too many connections: try again later",
+            ApiError::TooManyChannels => {
+                "the server has as many channels as it may: delete some, give them a timeout, or try again later"
+            }
             ApiError::Unavailable => "the server is closing or overloaded: try again later",
         })
     }
+}
+
+/// The body of every error.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(super) struct ErrorBody<'a> {
+    pub(super) error: ErrorDetail<'a>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct ErrorDetail<'a> {
+    /// What is wrong, for programs.
+    #[schema(example = "no_such_channel")]
+    pub(super) code: &'a str,
+    /// What to change, for people.
+    pub(super) message: &'a str,
 }
 
 /// The beginning of what a client sent, short enough for a message.

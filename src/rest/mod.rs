@@ -4,10 +4,16 @@
 
 mod create;
 mod error;
+mod node;
+mod object;
+mod openapi;
 mod secret;
 mod view;
 
 pub use create::{ChannelRequest, SAFE_INTEGER_MAX};
 pub use error::ApiError;
-pub use secret::{generate_id, generate_token};
-pub use view::{created, deleted, health, list, one};
+pub use node::{cluster, health, readiness};
+pub use object::tokens_in;
+pub use openapi::document;
+pub use secret::{ID_HALF_LEN_MAX, generate_id, generate_token};
+pub use view::{created, deleted, list, one, reset};

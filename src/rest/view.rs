@@ -3,19 +3,15 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::SAFE_INTEGER_MAX;
+use super::create::{id_schema, pattern_schema};
 use crate::channel::{ChannelId, ChannelView, Token};
 use crate::http::{Response, Status};
 
 /// The answer to the creation of a channel: the only one that shows its token.
 pub fn created(view: &ChannelView, token: &Token, port: u16) -> Response {
-    #[derive(Serialize)]
-    struct Created<'a> {
-        message: String,
-        token: &'a str,
-        data: Data<'a>,
-    }
     let message = format!("Success creating channel {}", view.id);
     json(Status::CREATED, &Created { message, token: token.reveal(), data: Data::new(view, port) })
         .with("Location", format!("/channels/{}", view.id))
@@ -23,52 +19,77 @@ pub fn created(view: &ChannelView, token: &Token, port: u16) -> Response {
 
 /// One channel.
 pub fn one(view: &ChannelView, port: u16) -> Response {
-    #[derive(Serialize)]
-    struct One<'a> {
-        data: Data<'a>,
-    }
     json(Status::OK, &One { data: Data::new(view, port) })
 }
 
 /// All channels, in the order given.
 pub fn list(views: &[ChannelView], port: u16) -> Response {
-    #[derive(Serialize)]
-    struct List<'a> {
-        data: Vec<Data<'a>>,
-    }
     json(Status::OK, &List { data: views.iter().map(|view| Data::new(view, port)).collect() })
 }
 
 /// The answer to the deletion of a channel.
 pub fn deleted(id: &ChannelId) -> Response {
-    #[derive(Serialize)]
-    struct Deleted {
-        message: String,
-    }
-    json(Status::OK, &Deleted { message: format!("Success deleting channel {id}") })
+    json(Status::OK, &Done { message: format!("Success deleting channel {id}") })
 }
 
-/// The answer of a relay that lives.
-pub fn health() -> Response {
-    Response::json(Status::OK, br#"{"status":"ok"}"#.as_slice())
+/// The answer to the deletion of all channels, of which there were `count`.
+pub fn reset(count: u64) -> Response {
+    let channels = if count == 1 { "channel" } else { "channels" };
+    json(Status::OK, &Done { message: format!("Success deleting {count} {channels}") })
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Created<'a> {
+    message: String,
+    /// Opens the channel to clients. Shown this once.
+    #[schema(example = "85ee97e8d2f14c7ab8f3d0c1e5a69b42", min_length = 32)]
+    token: &'a str,
+    data: Data<'a>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = ChannelAnswer)]
+pub(super) struct One<'a> {
+    data: Data<'a>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = ChannelList)]
+pub(super) struct List<'a> {
+    data: Vec<Data<'a>>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Done {
+    /// What was done.
+    message: String,
 }
 
 /// A channel as REST shows it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Data<'a> {
+#[schema(as = Channel)]
+pub(super) struct Data<'a> {
+    #[schema(schema_with = id_schema)]
     id: &'a str,
     /// Where to connect, as seen from outside.
     port: u16,
+    #[schema(schema_with = pattern_schema)]
     pattern: &'static str,
-    /// In milliseconds; -1 = none.
+    /// Milliseconds without a message after which the channel is deleted; -1 = never.
+    #[schema(minimum = -1)]
     timeout: i64,
-    /// In milliseconds; -1 = no timeout.
+    /// What is left of the timeout, in milliseconds; -1 = no timeout.
+    #[schema(minimum = -1)]
     countdown: i64,
-    /// -1 = none.
+    /// Most clients at once; -1 = no limit.
+    #[schema(minimum = -1)]
     client_limit: i64,
+    /// Connected clients.
     clients: u64,
+    /// pub-sub: the sender does not get its own message.
     exclude_sender: bool,
+    /// Messages kept for clients that join later.
     history: u32,
 }
 
@@ -96,7 +117,7 @@ fn or_none(limit: Option<u64>) -> i64 {
     limit.map_or(-1, |limit| limit.min(SAFE_INTEGER_MAX) as i64)
 }
 
-fn json(status: Status, body: &impl Serialize) -> Response {
+pub(super) fn json(status: Status, body: &impl Serialize) -> Response {
     // Numbers and strings under fixed names can always be written.
     Response::json(status, serde_json::to_vec(body).unwrap_or_default())
 }

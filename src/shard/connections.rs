@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use crate::budget::Permit;
 use crate::channel::ClientId;
 
 /// One socket.
@@ -9,6 +10,8 @@ use crate::channel::ClientId;
 pub(super) struct Connection {
     pub client: ClientId,
     socket: OwnedFd,
+    /// Given back when the socket is closed.
+    _permit: Permit,
     /// A receive is in flight.
     pub receiving: bool,
     /// A send is in flight.
@@ -37,14 +40,22 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn open(&mut self, client: ClientId, socket: OwnedFd) {
+    pub(super) fn open(&mut self, client: ClientId, socket: OwnedFd, permit: Permit) {
         let index = client.slot as usize;
         if index >= self.by_slot.len() {
             self.by_slot.resize_with(index + 1, || None);
         }
         debug_assert!(self.by_slot[index].is_none());
-        self.by_slot[index] =
-            Some(Connection { client, socket, receiving: false, sending: false, hung_up: false, cutting: false });
+        let idle = Connection {
+            client,
+            socket,
+            _permit: permit,
+            receiving: false,
+            sending: false,
+            hung_up: false,
+            cutting: false,
+        };
+        self.by_slot[index] = Some(idle);
     }
 
     /// The connection in a slot that is in use.

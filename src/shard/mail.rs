@@ -26,6 +26,7 @@ impl Shard {
             ToShard::Read { id, reply } => drop(reply.send(self.relay.read(now, &id))),
             ToShard::List { reply } => drop(reply.send(self.relay.list(now))),
             ToShard::Delete { id, reply } => drop(reply.send(self.relay.delete(now, &id))),
+            ToShard::Reset { reply } => drop(reply.send(self.relay.reset(now))),
             ToShard::Admit { id, token, reply } => {
                 let admission = self.relay.admit(&id, &token);
                 // Unsent, the seat is dropped here and gives its place back by mail.
@@ -41,7 +42,7 @@ impl Shard {
     }
 
     fn join(&mut self, now: Time, join: Join) {
-        let Join { seat, socket, response, mut received } = join;
+        let Join { seat, socket, response, mut received, permit } = join;
         let Some(place) = seat.take() else { return };
         // A socket that says "try again" instead of waiting would keep the ring from waiting for it.
         if rustix::io::ioctl_fionbio(&socket, false).is_err() {
@@ -49,6 +50,6 @@ impl Shard {
             return;
         }
         let client = self.relay.join(now, place, &response);
-        self.adopt(now, client, socket, &mut received);
+        self.adopt(now, client, socket, permit, &mut received);
     }
 }

@@ -12,6 +12,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use crate::budget::Permit;
 use crate::channel::ClientId;
 use crate::config::ServeConfig;
 use crate::handoff::{Mailbox, ShardHandle};
@@ -215,8 +216,8 @@ impl Shard {
     }
 
     /// Takes over an upgraded socket; `received` is what the client sent behind its request.
-    fn adopt(&mut self, now: Time, client: ClientId, socket: OwnedFd, received: &mut [u8]) {
-        self.connections.open(client, socket);
+    fn adopt(&mut self, now: Time, client: ClientId, socket: OwnedFd, permit: Permit, received: &mut [u8]) {
+        self.connections.open(client, socket, permit);
         if !received.is_empty() {
             self.relay.handle(now, client, Input::Received(received));
         }

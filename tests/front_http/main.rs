@@ -2,7 +2,11 @@
 
 mod rig;
 
+mod authentication;
+mod browser_only;
+mod cors;
 mod framing;
 mod lifetime;
+mod node;
 mod rest;
 mod upgrades;

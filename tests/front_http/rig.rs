@@ -9,9 +9,12 @@ use std::time::Duration;
 
 use crossbeam_channel::TryRecvError;
 use futures_channel::oneshot;
+use ringrelay::budget::Budget;
 use ringrelay::channel::{ChannelSpec, ChannelView};
 use ringrelay::front::{self, FrontSettings};
 use ringrelay::handoff::{AdmitError, CreateError, Join, Mailbox, Place, Seat, ShardHandle, ToShard};
+use ringrelay::http::Origins;
+use ringrelay::pages::render_guide;
 use ringrelay::registry::Registry;
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -21,12 +24,21 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub fn settings() -> FrontSettings {
     FrontSettings {
         public_port: 8080,
+        public_url: "http://relay.example:8080".to_owned(),
+        readme: render_guide("# The guide\n").into(),
+        cors: Origins::ALL,
+        browser_only: false,
+        auth: None,
+        token_len: 32,
+        id_half_len: 4,
         head_len_max: 16 << 10,
         body_len_max: 64 << 10,
         head_timeout: PATIENCE,
         body_timeout: PATIENCE,
         answer_timeout: PATIENCE,
         connections_max: 64,
+        connections: Budget::new(usize::MAX),
+        channels: Budget::new(usize::MAX),
         stop_grace: Duration::from_millis(200),
     }
 }
@@ -117,6 +129,10 @@ fn start_shard(joined: mpsc::Sender<Join>) -> (ShardHandle, JoinHandle<()>) {
                 }
                 ToShard::Delete { id, reply } => {
                     let _ = reply.send(channels.remove(id.as_str()).is_some());
+                }
+                ToShard::Reset { reply } => {
+                    let _ = reply.send(channels.len() as u64);
+                    channels.clear();
                 }
                 ToShard::Admit { id, token, reply } => {
                     let _ = reply.send(match channels.get(id.as_str()) {

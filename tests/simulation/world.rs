@@ -210,6 +210,7 @@ impl World {
             timeout: channel.timeout,
             exclude_sender: channel.exclude_sender,
             history: channel.history as u32,
+            permit: None,
         };
         let view = self.relay.create(self.now, spec).expect("the id is new");
         assert_eq!((view.clients, view.countdown), (0, channel.timeout));
