@@ -5,8 +5,8 @@ import assert from 'node:assert/strict';
 import { PHONE } from '../clients/browser.js';
 import { invitationOf, picture, visit } from './pages.mjs';
 
-/** More students of the class of this page: the odd ones choose the one, the even ones the other. */
-async function joinClass(count, odd, even) {
+/** More students of the class of this page: every third chooses `third`, the others `most`. */
+async function joinClass(count, most, third) {
   const given = new URLSearchParams(location.hash.slice(1));
   const relay = new URLSearchParams(location.search).get('relay').replace('http', 'ws');
   const join = (_, i) => new Promise((resolve) => {
@@ -19,7 +19,7 @@ async function joinClass(count, odd, even) {
       if (type === 'roll-call') socket.send(JSON.stringify({ type: 'hello', student }));
       if (type !== 'question' || hasVoted) return;
       hasVoted = true;
-      const choice = question.choices.indexOf(i % 2 === 1 ? odd : even);
+      const choice = question.choices.indexOf(i % 3 === 0 ? third : most);
       socket.send(JSON.stringify({ type: 'vote', student, number: question.number, choice }));
       resolve();
     };
@@ -36,7 +36,7 @@ await visit('quiz.html', async (open) => {
   await teacher.click('button', 'Ask');
   await ada.untilShown('#question', 'Which planet has the shortest day?');
   // One who comes late sees the question too.
-  const ben = await open(invitation, { viewport: PHONE });
+  const ben = await open(invitation, { viewport: { ...PHONE, height: 420 } });
   await ben.untilShown('#question', 'Which planet has the shortest day?');
   const cem = await open(invitation, { viewport: PHONE });
   await teacher.untilShown('#class', '3 students are here');
@@ -61,7 +61,7 @@ await visit('quiz.html', async (open) => {
 
   await teacher.click('#reveal');
   for (const student of [ada, ben, cem]) {
-    await student.until(shown, 'Jupiter', '20');
+    await student.until(shown, 'Jupiter', '26');
     await student.untilShown('.choice.right', 'Jupiter');
   }
   await ben.untilShown('#count', 'Right!');
@@ -70,7 +70,7 @@ await visit('quiz.html', async (open) => {
   // The bars have grown to their shares.
   const haveGrown = () => {
     const item = document.querySelector('.choice.right');
-    return Math.abs(item.querySelector('i').offsetWidth - (item.clientWidth * 20) / 40) < 3;
+    return Math.abs(item.querySelector('i').offsetWidth - (item.clientWidth * 26) / 40) < 3;
   };
   await teacher.until(haveGrown);
   await ben.until(haveGrown);

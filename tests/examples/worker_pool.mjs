@@ -22,5 +22,10 @@ await visit('worker-pool.html', async (open) => {
   await producer.click('#send');
   await producer.untilShown('#sum', '240 of 240 jobs done');
   assert.deepEqual(await producer.evaluate(counts), [54, 54, 54, 54, 24]);
+  // The bars have grown to their shares.
+  await producer.until(() => {
+    const widths = [...document.querySelectorAll('#board i')].map((bar) => bar.offsetWidth);
+    return widths.slice(0, 4).every((width) => width === widths[0]) && Math.abs(widths[4] - (widths[0] * 24) / 54) < 3;
+  });
   await picture(producer, 'example-worker-pool');
 });
