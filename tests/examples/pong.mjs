@@ -20,18 +20,22 @@ await visit('pong.html', async (open) => {
   await Promise.all(pages.map((page) => page.until(() => /Rally [1-9]/.test(document.querySelector('#rally').textContent))));
   await picture(left, 'example-pong');
   await spectator.assertFits();
-  // A left page that was reloaded is told how the game stands, and goes on.
-  await left.navigate('about:blank');
-  await left.navigate(invitation);
-  await left.untilShown('#role', 'You play on the left');
-  await left.until(() => /Rally [1-9]/.test(document.querySelector('#rally').textContent) || document.querySelector('#score').textContent !== '00');
   // The right player leaves its post, and the ball passes sooner or later.
   await right.send('Input.dispatchKeyEvent', { type: 'keyDown', key: 'ArrowUp', windowsVirtualKeyCode: 38 });
   await left.until(() => Number(document.querySelector('#left').textContent) + Number(document.querySelector('#right').textContent) > 0);
   const score = () => ['left', 'right'].map((id) => document.getElementById(id).textContent).join(' : ');
   const reached = await left.evaluate(score);
   assert.match(reached, /^(1 : 0|0 : 1)$/);
-  for (const page of pages) {
-    await page.until((reached) => ['left', 'right'].map((id) => document.getElementById(id).textContent).join(' : ') === reached, reached);
-  }
+  for (const page of pages) await page.until(shows, reached);
+
+  // A left page that was reloaded is told how the game stands, before there is another goal, and goes on.
+  await left.navigate('about:blank');
+  await left.navigate(invitation);
+  await left.until(shows, reached);
+  await left.untilShown('#role', 'You play on the left');
+  await right.until((reached) => ['left', 'right'].map((id) => document.getElementById(id).textContent).join(' : ') !== reached, reached);
 });
+
+function shows(score) {
+  return ['left', 'right'].map((id) => document.getElementById(id).textContent).join(' : ') === score;
+}
