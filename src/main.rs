@@ -1,42 +1,59 @@
-//! The command line: `ringrelay serve`, `ringrelay bench`.
+//! The command line: `ringrelay serve`, `ringrelay config`, `ringrelay bench`.
 
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _};
 use ringrelay::bench::BenchConfig;
-use ringrelay::config::ServeConfig;
+use ringrelay::config::{self, Environment, Loaded, command_line};
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// A WebSocket relay: create a channel over REST, connect, exchange messages.
-#[derive(Parser)]
-#[command(version, propagate_version = true)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Runs the relay.
-    Serve(ServeConfig),
-    /// Measures a WebSocket server: throughput, latency, loss and order.
-    Bench(BenchConfig),
-}
-
 fn main() -> ExitCode {
-    match Cli::parse().command {
-        Command::Serve(config) => serve(&config),
-        Command::Bench(config) => ringrelay::bench::run(&config),
+    match command().get_matches().subcommand() {
+        Some(("serve", matches)) => serve(matches),
+        Some(("config", matches)) => show_config(matches),
+        Some(("bench", matches)) => match BenchConfig::from_arg_matches(matches) {
+            Ok(config) => ringrelay::bench::run(&config),
+            Err(error) => error.exit(),
+        },
+        _ => unreachable!("a command is required, and these are all"),
     }
 }
 
-/// Exit status 0 after a shutdown in order, 1 if the relay could not start.
-fn serve(config: &ServeConfig) -> ExitCode {
-    tracing_subscriber::fmt().with_env_filter(log_filter()).init();
-    match ringrelay::server::run(config) {
+fn command() -> Command {
+    let serve = Command::new("serve").about("Runs the relay.");
+    let config = Command::new("config")
+        .about("Shows the settings that serve would run with, and where each comes from.")
+        .arg(switch("json", "Prints one JSON object instead of columns."))
+        .arg(switch("markdown", "Prints the README's table of settings.").hide(true));
+    let bench = Command::new("bench").about("Measures a WebSocket server: throughput, latency, loss and order.");
+    Command::new(env!("CARGO_PKG_NAME"))
+        .about("A WebSocket relay: create a channel over REST, connect, exchange messages.")
+        .after_long_help(command_line::summary())
+        .version(env!("CARGO_PKG_VERSION"))
+        .propagate_version(true)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(command_line::with_settings(serve))
+        .subcommand(command_line::with_settings(config))
+        .subcommand(BenchConfig::augment_args(bench))
+}
+
+fn switch(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+}
+
+/// Exit status 0 after a shutdown in order, 1 if the relay could not start, 2 if a setting is wrong.
+fn serve(matches: &ArgMatches) -> ExitCode {
+    let Some(loaded) = load(matches) else { return ExitCode::from(WRONG_SETTING) };
+    start_log(&loaded.config.log_level);
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    match ringrelay::server::run(&loaded.config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ringrelay: {error}");
@@ -45,7 +62,48 @@ fn serve(config: &ServeConfig) -> ExitCode {
     }
 }
 
-/// `RUST_LOG`, or what an operator should see.
-fn log_filter() -> EnvFilter {
-    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"))
+/// Exit status 0, or 2 if a setting is wrong.
+fn show_config(matches: &ArgMatches) -> ExitCode {
+    if matches.get_flag("markdown") {
+        return print(&config::markdown());
+    }
+    let Some(loaded) = load(matches) else { return ExitCode::from(WRONG_SETTING) };
+    for warning in &loaded.warnings {
+        eprintln!("ringrelay: warning: {warning}");
+    }
+    let json = matches.get_flag("json");
+    print(&if json { config::to_json(&loaded.settings) } else { config::to_text(&loaded.settings) })
 }
+
+/// The settings; `None` after saying what is wrong with them.
+fn load(matches: &ArgMatches) -> Option<Loaded> {
+    match config::load(matches, &Environment::of_process(), &config::read_text) {
+        Ok(loaded) => Some(loaded),
+        Err(refusals) => {
+            for refusal in refusals {
+                eprintln!("ringrelay: {refusal}");
+            }
+            None
+        }
+    }
+}
+
+/// Logs to standard output, in colours if a person reads it there.
+fn start_log(level: &str) {
+    let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    tracing_subscriber::fmt().with_env_filter(EnvFilter::new(level)).with_ansi(colours).init();
+}
+
+/// A reader that has seen enough, such as `head`, is no failure.
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            eprintln!("ringrelay: cannot write: {error}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// The exit status of clap's own refusals too.
+const WRONG_SETTING: u8 = 2;

@@ -1,10 +1,9 @@
-//! The command line and the environment: what is taken, and how what is wrong is refused.
+//! The command line, and what keeps the relay from starting. The settings are the matter of `configuration.rs`.
 
 mod support;
 
 use std::process::Output;
 
-use serde_json::json;
 use support::relay::{Relay, ringrelay};
 
 fn run(arguments: &[&str]) -> Output {
@@ -19,7 +18,7 @@ fn text(bytes: &[u8]) -> String {
 fn help_lists_the_commands() {
     let output = run(&["--help"]);
     assert_eq!(output.status.code(), Some(0));
-    for command in ["serve", "bench"] {
+    for command in ["serve", "config", "bench"] {
         assert!(text(&output.stdout).contains(command), "{output:?}");
     }
 }
@@ -29,39 +28,6 @@ fn version_is_that_of_the_package() {
     let output = run(&["--version"]);
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(text(&output.stdout).trim(), concat!("ringrelay ", env!("CARGO_PKG_VERSION")));
-}
-
-#[test]
-fn readme_lists_every_setting() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("README.md");
-    let help = text(&run(&["serve", "--help"]).stdout);
-    let flags: Vec<&str> = help.split_whitespace().filter(|word| word.starts_with("--")).collect();
-    assert!(flags.len() >= 7, "{help}");
-    for flag in flags.into_iter().filter(|flag| !["--help", "--version"].contains(flag)) {
-        assert!(readme.contains(&format!("`{flag} ")), "{flag} is not in README.md");
-    }
-}
-
-#[test]
-fn wrong_value_is_refused_with_its_setting() {
-    for (flag, value) in [
-        ("--host", "nowhere"),
-        ("--port", "65536"),
-        ("--port", "http"),
-        ("--shards", "0"),
-        ("--shards", "1025"),
-        ("--max-message-size", "0"),
-        ("--max-lag", "-1"),
-        ("--head-timeout", "soon"),
-        ("--drain", "3601"),
-        ("--spin", "1001"),
-    ] {
-        let output = run(&["serve", &format!("{flag}={value}")]);
-        let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{flag} {value}: {said}");
-        assert!(said.contains(flag) && said.contains(&format!("'{value}'")), "{flag} {value}: {said}");
-        assert!(output.stdout.is_empty(), "it did not start");
-    }
 }
 
 #[test]
@@ -112,13 +78,4 @@ fn relay_that_cannot_open_enough_files_does_not_say_that_it_listens() {
         assert!(!text(&output.stderr).is_empty(), "{files} files: it says why");
     }
     panic!("24 files are enough for one shard");
-}
-
-#[test]
-fn environment_sets_what_no_flag_does() {
-    let relay = Relay::start_in(&[("RINGRELAY_MAX_MESSAGE_SIZE", "10"), ("RINGRELAY_SHARDS", "0")], &["--shards", "1"]);
-    let channel = relay.create(json!({"pattern": "echo"}));
-    let mut client = support::raw::RawClient::connect(&relay, &channel);
-    client.send(&support::frame::Frame::text("eleven byte"));
-    client.expect_close(1009);
 }

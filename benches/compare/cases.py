@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from peers import OURS, OURS_SPINNING
+from peers import OURS, OURS_SPINNING, PUB_SUB
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,9 @@ class Case:
     wanted_of_floor: float = None
     # Rows of this case beside the peers.
     also: tuple = ()
+    # What the rooms do, and which of the servers do that.
+    pattern: str = "pub-sub"
+    servers: tuple = (OURS, *PUB_SUB)
 
 
 def _pub_sub(subscribers, window, size=64, publishers=1, rooms=1):
@@ -37,6 +40,13 @@ def _pub_sub(subscribers, window, size=64, publishers=1, rooms=1):
         "--subscribers", str(subscribers), "--publishers", str(publishers), "--rooms", str(rooms),
         "--size", str(size), "--window", str(window),
     )  # fmt: skip
+
+
+def _in_turns(name, title, pattern, publishers, window):
+    """A message goes to one of the others. All 10 subscribers and the publishers can be given one."""
+    load = ("--pattern", pattern, *_pub_sub(10, window, publishers=publishers))
+    peers = ("nats", "ws")
+    return Case(name, title, load, wanted=(Wanted(1.5, peers),), pattern=pattern, servers=(OURS, *peers))
 
 
 CASES = [
@@ -79,6 +89,10 @@ CASES = [
         "two-shards", "two channels of 64 B to 100 subscribers, window 16: one on each of two shards, or both on one",
         _pub_sub(100, 16), kind="shards",
     ),
+    _in_turns("push-pull-w16", "push-pull: 64 B from 1 publisher to one of 10 in turns, window 16", "push-pull", 1, 16),
+    _in_turns("push-pull-w64", "push-pull: 64 B from 1 publisher to one of 10 in turns, window 64", "push-pull", 1, 64),
+    _in_turns("push-pull-10p-w16", "push-pull: 64 B from 10 publishers to one of the others, 10 of them only receiving, in turns, window 16", "push-pull", 10, 16),
+    _in_turns("fan-in-out-w16", "fan-in-out: requests of 64 B from 10 requesters, window 16, 10 others only answering; requests and replies", "fan-in-out", 10, 16),
 ]  # fmt: skip
 
 # User memory per idle connection that ringrelay may take.

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-_MARK = "RINGRELAY_COMPARE_NAMESPACE"
+_MARK = "COMPARE_NAMESPACE"
 
 
 def enter():

@@ -22,7 +22,9 @@ OURS = "ringrelay"
 OURS_SPINNING = "ringrelay-spin"
 NPM = {"bun": ("@oven/bun-linux-x64", "1.4.5"), "ws": ("ws", "8.23.0"), "ws-batched": ("ws", "8.23.0")}
 RUST = ("tokio-tungstenite", "fastwebsockets")
-NAMES = (OURS, "bun", "ws", "ws-batched", "nchan", *RUST)
+# Those that give every message to everyone.
+PUB_SUB = ("bun", "ws", "ws-batched", "nchan", *RUST)
+NAMES = (OURS, *PUB_SUB, "nats")
 
 SERVER_CORE = 0
 GENERATOR_CORE = 1
@@ -49,6 +51,8 @@ def install(names):
             versions["node"] = subprocess.check_output(["node", "--version"], text=True).strip().lstrip("v")
     if "nchan" in names:
         versions["nchan"] = _nchan()
+    if "nats" in names:
+        versions["nats"] = _nats()
     if set(RUST) & set(names):
         manifest = HERE / "peers-rs" / "Cargo.toml"
         _say("building the tokio-tungstenite and fastwebsockets servers (cargo, in peers-rs)")
@@ -77,11 +81,25 @@ def _npm_version(package):
 def _nchan():
     if not (_NCHAN_MODULE.exists() and shutil.which("nginx")):
         _need("apt-get", "apt, or nginx with nchan")
-        _say("apt-get install nginx-light libnginx-mod-nchan (where services are started, this starts an nginx on port 80)")
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        packages = ["nginx-light", "libnginx-mod-nchan"]
-        _run(["apt-get", "install", "-y", "--no-install-recommends", *packages], env=environment)
-    version = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", "libnginx-mod-nchan"], capture_output=True, text=True)
+        _apt(["nginx-light", "libnginx-mod-nchan"], "an nginx on port 80")
+    return _apt_version("libnginx-mod-nchan")
+
+
+def _nats():
+    if not shutil.which("nats-server"):
+        _need("apt-get", "apt, or nats-server")
+        _apt(["nats-server"], "one on port 4222")
+    return _apt_version("nats-server")
+
+
+def _apt(packages, started):
+    _say(f"apt-get install {' '.join(packages)} (where services are started, this starts {started})")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    _run(["apt-get", "install", "-y", "--no-install-recommends", *packages], env=environment)
+
+
+def _apt_version(package):
+    version = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True)
     return version.stdout or "unknown"
 
 
@@ -106,15 +124,14 @@ class Server:
             self.process.wait()
 
 
-def start(name, binary, shards=1, cores=(SERVER_CORE,)):
+def start(name, binary, shards=1, cores=(SERVER_CORE,), pattern="pub-sub"):
     """Starts a server, alone on its cores, and waits until it accepts connections."""
     port = _free_port()
     command = ["taskset", "-c", ",".join(map(str, cores)), *_command(name, port, binary, shards)]
     environment = {**os.environ, "NODE_PATH": str(MODULES)}
     log = open(PEERS / f"{name}.log", "w")
     process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=PEERS)
-    target = ("--server", f"http://127.0.0.1:{port}") if name in (OURS, OURS_SPINNING) else ("--url", f"ws://127.0.0.1:{port}/{{room}}")
-    server = Server(process, port, target)
+    server = Server(process, port, _target(name, port, pattern))
     deadline = time.monotonic() + _READY_S_MAX
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -128,6 +145,15 @@ def start(name, binary, shards=1, cores=(SERVER_CORE,)):
     raise Missing(f"{name} does not accept connections: {Path(log.name).read_text().strip()[-500:]}")
 
 
+def _target(name, port, pattern):
+    if name in (OURS, OURS_SPINNING):
+        return ("--server", f"http://127.0.0.1:{port}")
+    if name == "nats":
+        return ("--url", f"ws://127.0.0.1:{port}/{{room}}", "--dialect", "nats")
+    folder = "" if pattern == "pub-sub" else f"{pattern}/"
+    return ("--url", f"ws://127.0.0.1:{port}/{folder}{{room}}")
+
+
 def _command(name, port, binary, shards):
     if name in (OURS, OURS_SPINNING):
         spin = "50" if name == OURS_SPINNING else "0"
@@ -138,11 +164,19 @@ def _command(name, port, binary, shards):
         return ["node", str(HERE / "peers" / "ws.js"), str(port), name]
     if name in RUST:
         return [str(PEERS / "target" / "release" / name), str(port)]
+    if name == "nats":
+        return ["nats-server", "-c", str(_configuration("nats.conf", PEERS / "nats", port))]
     directory = PEERS / "nchan"
+    return ["nginx", "-p", str(directory), "-c", str(_configuration("nchan.conf", directory, port))]
+
+
+def _configuration(template, directory, port):
+    """The path of the peer's configuration, with this port in it."""
     directory.mkdir(exist_ok=True)
-    text = (HERE / "peers" / "nchan.conf").read_text().replace("PORT", str(port)).replace("DIRECTORY", str(directory))
-    (directory / "nginx.conf").write_text(text)
-    return ["nginx", "-p", str(directory), "-c", str(directory / "nginx.conf")]
+    text = (HERE / "peers" / template).read_text().replace("PORT", str(port)).replace("DIRECTORY", str(directory))
+    path = directory / template
+    path.write_text(text)
+    return path
 
 
 def _free_port():

@@ -34,7 +34,9 @@ fuzz_target!(|data: &[u8]| {
     let _ = upgrade::check(&head, fields);
     if let Target::Resource { path, query } = &head.target {
         let text = |place: &std::ops::Range<usize>| str::from_utf8(&input[place.clone()]).expect("targets are ASCII");
-        let _ = route::route(head.method, text(path));
+        let _ = route::route(head.method, text(path), false);
+        let _ = route::route(head.method, text(path), true);
+        let _ = route::spellings(head.method, text(path), true);
         query::parameters(text(query)).for_each(drop);
     }
 

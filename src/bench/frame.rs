@@ -106,7 +106,18 @@ pub fn put_header(out: &mut Vec<u8>, opcode: u8, payload_bytes: usize, client: b
 /// Appends a whole client frame.
 pub fn put_client_frame(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
     put_header(out, opcode, payload.len(), true);
-    out.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    let at = out.len();
+    out.extend_from_slice(payload);
+    mask(&mut out[at..]);
+}
+
+/// Masks a payload, or unmasks it.
+pub fn mask(payload: &mut [u8]) {
+    let (words, rest) = payload.as_chunks_mut();
+    for word in words {
+        *word = (u32::from_ne_bytes(*word) ^ u32::from_ne_bytes(MASK)).to_ne_bytes();
+    }
+    rest.iter_mut().zip(MASK).for_each(|(byte, mask)| *byte ^= mask);
 }
 
 #[cfg(test)]

@@ -8,12 +8,14 @@ use rustix::time::Timespec;
 
 use super::connect;
 use super::error::Failure;
-use super::options::{Pace, Plan};
+use super::nats;
+use super::options::{Dialect, Pace, Plan};
 use super::payload::{Filler, Stamp};
 use super::process::{self, Memory};
-use super::publish::Template;
+use super::publish::Messages;
 use super::receive::Receiver;
 use super::report::{Idle, Reading, Report};
+use super::rotation::ROUTING_BYTES_MAX;
 use super::target::RoomTarget;
 use super::topology;
 use super::wire::Wire;
@@ -40,7 +42,7 @@ struct Load<'a> {
     wire: Wire,
     /// The connection of each publisher; ascending.
     publishers: Vec<u32>,
-    template: Template,
+    messages: Messages,
     run: u64,
     interrupted: Arc<AtomicBool>,
     shown: Instant,
@@ -63,21 +65,26 @@ struct Silence {
 impl<'a> Load<'a> {
     fn connect(plan: &'a Plan, targets: &[RoomTarget], interrupted: Arc<AtomicBool>) -> Result<Load<'a>, Failure> {
         let seats = topology::seats(plan);
-        let established = connect::open_all(plan, targets, &seats, |open| {
+        let mut established = connect::open_all(plan, targets, &seats, |open| {
             if plan.progress {
                 eprint!("\r{open} of {} connections", seats.len());
             }
             if interrupted.load(Ordering::Relaxed) { Err(Failure::Interrupted) } else { Ok(()) }
         })?;
-        let filler = Filler::new(plan.payload_bytes);
-        let template = Template::new(plan.text, &filler);
-        let publishers: Vec<u32> =
-            (0..).zip(&seats).filter(|(_, seat)| seat.publishes.is_some()).map(|(index, _)| index).collect();
         let run = getrandom::u32().map_err(|error| Failure::system("getrandom", std::io::Error::other(error)))?;
         let run = u64::from(run >> 8);
+        if plan.dialect == Dialect::Nats {
+            nats::join::join_all(plan, run, &seats, &mut established)?;
+        }
+        let filler = Filler::new(plan.body_bytes());
+        let publishers: Vec<u32> =
+            (0..).zip(&seats).filter(|(_, seat)| seat.publishes.is_some()).map(|(index, _)| index).collect();
+        let rooms = publishers.iter().map(|index| seats[*index as usize].room);
+        let messages = Messages::new(plan, run, rooms, &filler);
         let receiver = Receiver::new(plan, run, publishers.len(), filler);
-        let wire = Wire::new(receiver, &seats, established, template.frame_bytes())?;
-        Ok(Load { plan, wire, publishers, template, run, interrupted, shown: Instant::now() })
+        let frame_bytes_max = messages.message_bytes() + ROUTING_BYTES_MAX;
+        let wire = Wire::new(receiver, &seats, established, frame_bytes_max)?;
+        Ok(Load { plan, wire, publishers, messages, run, interrupted, shown: Instant::now() })
     }
 
     /// Warm-up, the measured interval, and the wait for what is still under way.
@@ -88,22 +95,34 @@ impl<'a> Load<'a> {
                 Some(Schedule { issued: 0, interval_ns, start_ns: self.wire.now_ns() })
             }
             Pace::Window(_) | Pace::Idle => {
-                (0..self.publishers.len() as u32).for_each(|publisher| self.wire.receiver.mark_moved(publisher));
+                (0..self.publishers.len() as u32)
+                    .for_each(|publisher| self.wire.receiver.ledger_mut().mark_moved(publisher));
                 None
             }
         };
         self.load_for(self.plan.warmup, &mut schedule, "warming up")?;
-        self.wire.receiver.latency.reset();
+        self.wire.receiver.ledger_mut().latency.reset();
         let first = self.reading()?;
         self.load_for(self.plan.duration, &mut schedule, "measuring")?;
         let last = self.reading()?;
-        let latency = self.wire.receiver.latency.clone();
+        let latency = self.wire.receiver.ledger().latency.clone();
         let memory = process::server_memory(&self.plan.server_pids)?;
         self.drain()?;
-        let mut tally = self.wire.receiver.tally;
+        let mut tally = self.wire.receiver.ledger().tally;
         tally.lost += self.wire.missing();
-        let oddity = self.wire.receiver.oddity.take();
-        Ok(Report::of_load(self.plan, self.wire.connection_count(), first, last, &latency, memory, tally, oddity))
+        let oddity = self.wire.receiver.ledger_mut().oddity.take();
+        let spread = self.wire.receiver.spread();
+        Ok(Report::of_load(
+            self.plan,
+            self.wire.connection_count(),
+            first,
+            last,
+            &latency,
+            memory,
+            tally,
+            spread,
+            oddity,
+        ))
     }
 
     /// Memory before and after; what the server sends meanwhile (pings) is answered.
@@ -118,7 +137,7 @@ impl<'a> Load<'a> {
 
     fn load_for(&mut self, duration: Duration, schedule: &mut Option<Schedule>, phase: &str) -> Result<(), Failure> {
         let end = Instant::now() + duration;
-        let mut silence = Silence { delivered: self.wire.receiver.tally.delivered, since: Instant::now() };
+        let mut silence = Silence { delivered: self.wire.receiver.ledger().tally.delivered, since: Instant::now() };
         let mut moved = Vec::new();
         loop {
             match schedule {
@@ -127,7 +146,7 @@ impl<'a> Load<'a> {
                     self.wire.turn(&SPIN)?;
                 }
                 None => {
-                    self.wire.receiver.take_moved(&mut moved);
+                    self.wire.receiver.ledger_mut().take_moved(&mut moved);
                     for publisher in &moved {
                         self.send_window(*publisher as usize)?;
                     }
@@ -140,7 +159,7 @@ impl<'a> Load<'a> {
                 return Ok(());
             }
             self.show(now, phase)?;
-            let delivered = self.wire.receiver.tally.delivered;
+            let delivered = self.wire.receiver.ledger().tally.delivered;
             if silence.lasts(STALL, delivered, now) {
                 let outstanding = self.wire.missing();
                 if outstanding > 0 {
@@ -152,8 +171,10 @@ impl<'a> Load<'a> {
 
     /// Waits until everything has arrived, or nothing does any more.
     fn drain(&mut self) -> Result<(), Failure> {
-        let mut silence = Silence { delivered: self.wire.receiver.tally.delivered, since: Instant::now() };
-        while self.wire.missing() > 0 && !silence.lasts(DRAIN, self.wire.receiver.tally.delivered, Instant::now()) {
+        let mut silence = Silence { delivered: self.wire.receiver.ledger().tally.delivered, since: Instant::now() };
+        while self.wire.missing() > 0
+            && !silence.lasts(DRAIN, self.wire.receiver.ledger().tally.delivered, Instant::now())
+        {
             self.wire.turn(&TICK)?;
         }
         Ok(())
@@ -162,14 +183,14 @@ impl<'a> Load<'a> {
     /// Fills the publisher's window, in writes of a bounded size.
     fn send_window(&mut self, publisher: usize) -> Result<(), Failure> {
         let index = self.publishers[publisher] as usize;
-        let burst = (WRITE_BYTES / self.template.frame_bytes()).max(1) as u64;
+        let burst = (WRITE_BYTES / self.messages.message_bytes()).max(1) as u64;
         loop {
-            let vacancy = self.wire.receiver.windows.vacancy(publisher);
+            let vacancy = self.wire.receiver.vacancy(publisher);
             if vacancy == 0 || !self.wire.outbox(index).is_empty() {
                 return Ok(());
             }
             let sent_ns = self.wire.now_ns();
-            (0..vacancy.min(burst)).for_each(|_| self.put(publisher, sent_ns));
+            self.put(publisher, vacancy.min(burst), sent_ns);
             self.wire.flush(index)?;
         }
     }
@@ -186,22 +207,23 @@ impl<'a> Load<'a> {
                 return Ok(());
             }
             schedule.issued += 1;
-            self.put(publisher, due_ns);
+            self.put(publisher, 1, due_ns);
             self.wire.flush(index)?;
         }
     }
 
-    fn put(&mut self, publisher: usize, sent_ns: u64) {
-        let sequence = self.wire.receiver.windows.send(publisher);
-        let stamp = Stamp { origin: self.run << 24 | publisher as u64, sequence, sent_ns };
-        self.template.put(self.wire.outbox(self.publishers[publisher] as usize).buffer(), &stamp);
+    fn put(&mut self, publisher: usize, count: u64, sent_ns: u64) {
+        let first = self.wire.receiver.send(publisher, count);
+        let origin = self.run << 24 | publisher as u64;
+        let stamps = (0..count as usize).map(|index| Stamp { origin, sequence: first + index as u64, sent_ns });
+        self.messages.put(self.wire.outbox(self.publishers[publisher] as usize).buffer(), publisher, stamps);
     }
 
     /// A publisher that could write again may have room in its window, too.
     fn resume(&mut self) {
         while let Some(index) = self.wire.unblocked.pop() {
             if let (Pace::Window(_), Ok(publisher)) = (self.plan.pace, self.publishers.binary_search(&(index as u32))) {
-                self.wire.receiver.mark_moved(publisher as u32);
+                self.wire.receiver.ledger_mut().mark_moved(publisher as u32);
             }
         }
     }
@@ -209,8 +231,9 @@ impl<'a> Load<'a> {
     fn reading(&self) -> Result<Reading, Failure> {
         Ok(Reading {
             at: Instant::now(),
-            sent: self.wire.receiver.windows.sent_total(),
-            delivered: self.wire.receiver.tally.delivered,
+            sent: self.wire.receiver.sent_total(),
+            delivered: self.wire.receiver.ledger().tally.delivered,
+            round_trips: self.wire.receiver.ledger().tally.round_trips,
             own_cpu: process::own_cpu(),
             server_cpu: process::server_cpu(&self.plan.server_pids)?,
         })
@@ -222,7 +245,7 @@ impl<'a> Load<'a> {
         }
         self.shown = now;
         if self.plan.progress {
-            let delivered = self.wire.receiver.tally.delivered;
+            let delivered = self.wire.receiver.ledger().tally.delivered;
             eprint!("\r{phase}: {} connections, {delivered} messages delivered ", self.wire.connection_count());
         }
         if self.interrupted.load(Ordering::Relaxed) { Err(Failure::Interrupted) } else { Ok(()) }

@@ -4,24 +4,33 @@
 //!
 //! - [`options`] checks what was asked for, [`target`] says where the rooms are ([`channels`] creates them over REST);
 //! - [`topology`] seats every connection, [`connect`] opens them all ([`upgrade`]);
-//! - [`load`] is the loop over [`wire`]: [`publish`] writes, [`receive`] checks ([`frame`], [`payload`], [`window`]);
+//! - [`load`] is the loop over [`wire`]: [`publish`] writes, [`receive`] checks, what goes to everyone in [`broadcast`]
+//!   ([`window`]), what goes to one at a time in [`rotation`] ([`journey`], [`request`], [`nats`]), both with [`frame`],
+//!   [`control`] and [`payload`], and tells [`ledger`];
 //! - [`process`] reads what it cost the server, [`report`] says it.
 //!
 //! It shares nothing with the relay: an error in the relay's codec must not be hidden by the same error here. It has to
 //! outrun a relay that delivers some twenty million small frames per second and core, so a received frame costs a few
 //! nanoseconds: frames are checked where they were received, with no state machine while they look as expected.
 
+mod broadcast;
 mod channels;
 mod connect;
+mod control;
 mod error;
 mod frame;
+mod journey;
+mod ledger;
 mod load;
+mod nats;
 mod options;
 mod payload;
 mod process;
 mod publish;
 mod receive;
 mod report;
+mod request;
+mod rotation;
 mod target;
 mod topology;
 mod upgrade;

@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 
 use super::error::Failure;
-use super::payload::{PAYLOAD_BYTES_MAX, STAMP_BYTES};
+use super::payload::{Encoding, PAYLOAD_BYTES_MAX, STAMP_BYTES};
+use super::request::{AROUND_BODY_BYTES, REQUEST_BYTES_MIN};
 use super::target::{self, RoomTarget};
 
 /// The settings of one run.
@@ -24,11 +26,16 @@ pub struct BenchConfig {
     #[arg(long, value_enum, default_value_t = Pattern::PubSub)]
     pub pattern: Pattern,
 
+    /// What is spoken over the connections; `nats` is for push-pull and fan-in-out.
+    #[arg(long, value_enum, default_value_t = Dialect::Websocket, conflicts_with = "server")]
+    pub dialect: Dialect,
+
     /// Connections per room that only receive (with `echo`: all connections of the room).
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub subscribers: u32,
 
-    /// Connections per room that send; they receive every message too, their own included.
+    /// Connections per room that send; they receive too: with pub-sub their own as well, with push-pull and fan-in-out
+    /// those of the others.
     #[arg(long, value_name = "M", default_value_t = 1)]
     pub publishers: u32,
 
@@ -40,11 +47,12 @@ pub struct BenchConfig {
     #[arg(long, value_name = "ID,…", value_delimiter = ',', requires = "server")]
     pub ids: Vec<String>,
 
-    /// Payload of a message, in bytes.
+    /// Payload of a message, with fan-in-out of a request, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 64)]
     pub size: usize,
 
-    /// Closed loop: messages of each publisher in flight, measured at its slowest receiver.
+    /// Closed loop: messages of each publisher in flight, until the last of its receivers has it, with fan-in-out until
+    /// the reply is back.
     #[arg(long, value_name = "W", default_value_t = 1, conflicts_with = "rate")]
     pub window: u32,
 
@@ -61,7 +69,7 @@ pub struct BenchConfig {
     #[arg(long, conflicts_with_all = ["window", "rate"], requires = "server_pid")]
     pub idle: bool,
 
-    /// Text frames with printable ASCII instead of binary ones.
+    /// Text frames with printable ASCII instead of binary ones; fan-in-out is always text.
     #[arg(long)]
     pub text: bool,
 
@@ -101,6 +109,10 @@ pub enum Pattern {
     PubSub,
     /// Its sender gets it.
     Echo,
+    /// One of the others gets it, in turns.
+    PushPull,
+    /// It is a request that one of the others gets, in turns, and answers.
+    FanInOut,
 }
 
 impl Pattern {
@@ -109,8 +121,30 @@ impl Pattern {
         match self {
             Pattern::PubSub => "pub-sub",
             Pattern::Echo => "echo",
+            Pattern::PushPull => "push-pull",
+            Pattern::FanInOut => "fan-in-out",
         }
     }
+
+    /// Whether a message is answered by whoever gets it.
+    pub fn has_replies(self) -> bool {
+        self == Pattern::FanInOut
+    }
+
+    /// Whether each message goes to one of the others.
+    fn is_in_turns(self) -> bool {
+        matches!(self, Pattern::PushPull | Pattern::FanInOut)
+    }
+}
+
+/// What is spoken over a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dialect {
+    /// A message is a message.
+    Websocket,
+    /// The client protocol of NATS: queue groups, and requests with an inbox for the replies.
+    Nats,
 }
 
 /// When publishers send.
@@ -134,6 +168,7 @@ pub struct Plan {
     pub room_targets: Vec<RoomTarget>,
     pub channel_ids: Vec<String>,
     pub pattern: Pattern,
+    pub dialect: Dialect,
     pub rooms: u32,
     pub subscribers: u32,
     /// Of each room. With `echo`: none beside the subscribers, who all send.
@@ -155,11 +190,11 @@ pub struct Plan {
 impl BenchConfig {
     /// Checks the settings against each other.
     pub(super) fn plan(&self) -> Result<Plan, Failure> {
-        if !(STAMP_BYTES..=PAYLOAD_BYTES_MAX).contains(&self.size) {
-            return Err(setting(
-                "--size",
-                format!("{STAMP_BYTES} to {PAYLOAD_BYTES_MAX} bytes (sender, number and time take {STAMP_BYTES})"),
-            ));
+        let least = if self.pattern.has_replies() { REQUEST_BYTES_MIN } else { STAMP_BYTES };
+        if !(least..=PAYLOAD_BYTES_MAX).contains(&self.size) {
+            let what =
+                if self.pattern.has_replies() { "sender, number, time and JSON" } else { "sender, number and time" };
+            return Err(setting("--size", format!("{least} to {PAYLOAD_BYTES_MAX} bytes ({what} take {least})")));
         }
         let publishers = if self.pattern == Pattern::Echo { 0 } else { self.publishers };
         let pace = match self.rate {
@@ -172,11 +207,21 @@ impl BenchConfig {
         if self.rooms == 0 {
             return Err(setting("--rooms", "at least 1".into()));
         }
-        if publishers == 0 && pace != Pace::Idle && self.pattern == Pattern::PubSub {
+        if publishers == 0 && pace != Pace::Idle && self.pattern != Pattern::Echo {
             return Err(setting("--publishers", "at least 1, unless with --idle".into()));
         }
         if self.pattern == Pattern::Echo && self.subscribers == 0 {
             return Err(setting("--subscribers", "at least 1 with --pattern echo".into()));
+        }
+        if self.pattern.is_in_turns() && u64::from(self.subscribers) + u64::from(publishers) < 2 {
+            let allowed =
+                format!("at least 1 with --pattern {}, unless there are several publishers", self.pattern.name());
+            return Err(setting("--subscribers", allowed));
+        }
+        if self.dialect == Dialect::Nats && !self.pattern.is_in_turns() {
+            let allowed =
+                format!("websocket with --pattern {}; nats is for push-pull and fan-in-out", self.pattern.name());
+            return Err(setting("--dialect", allowed));
         }
         let connections = u64::from(self.rooms) * (u64::from(self.subscribers) + u64::from(publishers));
         if connections > CONNECTIONS_MAX {
@@ -196,11 +241,12 @@ impl BenchConfig {
             room_targets,
             channel_ids: self.ids.clone(),
             pattern: self.pattern,
+            dialect: self.dialect,
             rooms: self.rooms,
             subscribers: self.subscribers,
             publishers,
             payload_bytes: self.size,
-            text: self.text,
+            text: self.dialect == Dialect::Websocket && (self.text || self.pattern.has_replies()),
             pace,
             spin: self.spin,
             warmup: seconds("--warmup", self.warmup, 0.0)?,
@@ -210,6 +256,22 @@ impl BenchConfig {
             connect_timeout: seconds("--connect-timeout", self.connect_timeout, 0.1)?,
             progress: self.progress || std::io::IsTerminal::is_terminal(&std::io::stderr()),
         })
+    }
+}
+
+impl Plan {
+    /// How a message carries its stamp.
+    pub fn encoding(&self) -> Encoding {
+        match (self.pattern, self.text) {
+            (Pattern::FanInOut, _) => Encoding::Json,
+            (_, true) => Encoding::Text,
+            (_, false) => Encoding::Binary,
+        }
+    }
+
+    /// Stamp and filler: the payload, without what a request has around them.
+    pub fn body_bytes(&self) -> usize {
+        if self.pattern.has_replies() { self.payload_bytes - AROUND_BODY_BYTES } else { self.payload_bytes }
     }
 }
 

@@ -21,6 +21,18 @@ pub struct Stamp {
 }
 
 impl Stamp {
+    /// The generator's run that sent it.
+    #[inline(always)]
+    pub fn run(&self) -> u64 {
+        self.origin >> PUBLISHER_BITS
+    }
+
+    /// The index of its sender among all publishers.
+    #[inline(always)]
+    pub fn publisher(&self) -> u32 {
+        (self.origin & ((1 << PUBLISHER_BITS) - 1)) as u32
+    }
+
     pub fn encode<const TEXT: bool>(&self) -> [u8; STAMP_BYTES] {
         let mut bytes = [0; STAMP_BYTES];
         for (word, value) in bytes.chunks_exact_mut(8).zip([self.origin, self.sequence, self.sent_ns]) {
@@ -39,6 +51,37 @@ impl Stamp {
         };
         let stamp = Stamp { origin: word(0), sequence: word(8), sent_ns: word(16) };
         ((stamp.origin | stamp.sequence | stamp.sent_ns) >> WORD_BITS == 0).then_some(stamp)
+    }
+}
+
+/// How a payload carries its stamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// As it is.
+    Binary,
+    /// As printable ASCII.
+    Text,
+    /// As printable ASCII that a JSON string takes without escapes.
+    Json,
+}
+
+impl Encoding {
+    pub fn encode(self, stamp: &Stamp) -> [u8; STAMP_BYTES] {
+        match self {
+            Encoding::Binary => stamp.encode::<false>(),
+            Encoding::Text => stamp.encode::<true>(),
+            // Of the 64 characters, the backslash alone would need an escape; quotes are not among them.
+            Encoding::Json => stamp.encode::<true>().map(|byte| if byte == b'\\' { b'p' } else { byte }),
+        }
+    }
+
+    /// `None` if the bytes cannot be a stamp.
+    pub fn decode(self, bytes: &[u8; STAMP_BYTES]) -> Option<Stamp> {
+        match self {
+            Encoding::Binary => Stamp::decode::<false>(bytes),
+            Encoding::Text => Stamp::decode::<true>(bytes),
+            Encoding::Json => Stamp::decode::<true>(&bytes.map(|byte| if byte == b'p' { b'\\' } else { byte })),
+        }
     }
 }
 
@@ -71,6 +114,9 @@ impl Filler {
         filler.last_chunk::<8>() == Some(&self.last)
     }
 }
+
+/// What a publisher's index has of the word that it shares with the run.
+const PUBLISHER_BITS: u32 = 24;
 
 /// What a word carries: eight bytes of six bits.
 const WORD_BITS: u32 = 48;
@@ -119,6 +165,16 @@ mod tests {
             assert_eq!(Stamp::decode::<true>(&bytes), Some(stamp));
         }
         assert!(Filler::new(300).bytes().iter().all(u8::is_ascii_graphic));
+    }
+
+    #[test]
+    fn a_json_string_takes_every_stamp_as_it_is() {
+        for bit in 0..WORD_BITS {
+            let stamp = Stamp { origin: 44 << (bit / 6 * 6), sequence: (1 << WORD_BITS) - 1 - (1 << bit), sent_ns: 1 };
+            let bytes = Encoding::Json.encode(&stamp);
+            assert!(bytes.iter().all(|byte| byte.is_ascii_graphic() && !br#""\"#.contains(byte)), "{bytes:?}");
+            assert_eq!(Encoding::Json.decode(&bytes), Some(stamp));
+        }
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::options::{Pace, Plan};
+use super::ledger::Tally;
+use super::options::{Dialect, Pace, Plan};
 use super::process::Memory;
-use super::receive::Tally;
 
 /// The counters at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +16,8 @@ pub struct Reading {
     pub at: Instant,
     pub sent: u64,
     pub delivered: u64,
+    /// Of the delivered messages, pairs of a request and its reply.
+    pub round_trips: u64,
     pub own_cpu: Duration,
     pub server_cpu: Duration,
 }
@@ -25,6 +27,7 @@ pub struct Reading {
 pub struct Report {
     pub target: String,
     pub pattern: &'static str,
+    pub dialect: Dialect,
     pub rooms: u32,
     pub subscribers: u32,
     pub publishers: u32,
@@ -37,13 +40,23 @@ pub struct Report {
     pub sent: u64,
     pub sent_per_s: f64,
     pub delivered: u64,
+    /// With `fan-in-out` requests and replies.
     pub delivered_per_s: f64,
+    /// With `fan-in-out`: requests whose reply came back.
+    pub round_trips: Option<u64>,
+    pub round_trips_per_s: Option<f64>,
+    /// Between the receiver that got the most messages of the whole run and the one that got the fewest, in the worst of
+    /// the rooms; where one publisher's messages are given out in turns.
+    pub spread: Option<u64>,
+    /// That this is more than 1 at a server that promises to take exact turns.
+    pub uneven: bool,
     pub lost: u64,
     pub reordered: u64,
     pub corrupt: u64,
     /// The first message that was not as expected.
     pub oddity: Option<String>,
-    /// Of every delivery of the interval, from its (intended) send time to the read that brought it.
+    /// Of every delivery of the interval, from its (intended) send time to the read that brought it; with `fan-in-out`
+    /// of every round trip.
     pub latency_us: Option<Latency>,
     pub generator: Cost,
     /// If the server's process was given.
@@ -125,10 +138,14 @@ impl Report {
         latency_ns: &Histogram<u64>,
         memory: Memory,
         tally: Tally,
+        spread: Option<u64>,
         oddity: Option<String>,
     ) -> Report {
         let mut report = Report::of_interval(plan, connections, first, last, memory);
         (report.lost, report.reordered, report.corrupt) = (tally.lost, tally.reordered, tally.corrupt);
+        // Turns are exact at a ringrelay; elsewhere the figure is told, and no more.
+        report.uneven = plan.server.is_some() && spread.is_some_and(|spread| spread > 1);
+        report.spread = spread;
         report.oddity = oddity;
         report.latency_us = Latency::new(latency_ns);
         report
@@ -146,9 +163,9 @@ impl Report {
         Report { idle: Some(idle), ..Report::of_interval(plan, connections, first, last, memory) }
     }
 
-    /// Whether every message arrived once, in order and undamaged.
+    /// Whether every message arrived once, in order and undamaged, and at whose turn it was.
     pub fn is_clean(&self) -> bool {
-        self.lost == 0 && self.reordered == 0 && self.corrupt == 0
+        !self.uneven && self.lost == 0 && self.reordered == 0 && self.corrupt == 0
     }
 
     /// One line.
@@ -180,6 +197,9 @@ impl Report {
             line("measured", format!("{:.2} s", self.measured_s));
             line("sent", format!("{}/s", thousands(self.sent_per_s)));
             line("delivered", format!("{}/s", thousands(self.delivered_per_s)));
+            if let Some(per_s) = self.round_trips_per_s {
+                line("  round trips", format!("{}/s", thousands(per_s)));
+            }
         }
         if let Some(server) = &self.server {
             if self.idle.is_none() {
@@ -200,6 +220,10 @@ impl Report {
         }
         if self.idle.is_none() {
             line("lost", format!("{}, reordered {}, corrupt {}", self.lost, self.reordered, self.corrupt));
+            if let Some(spread) = self.spread {
+                let verdict = if self.uneven { ", at most 1 is promised" } else { "" };
+                line("receivers apart", format!("{spread} messages{verdict}"));
+            }
         }
         if let Some(oddity) = &self.oddity {
             line("first oddity", oddity.clone());
@@ -210,6 +234,7 @@ impl Report {
     fn of_interval(plan: &Plan, connections: usize, first: Reading, last: Reading, memory: Memory) -> Report {
         let measured_s = (last.at - first.at).as_secs_f64();
         let (sent, delivered) = (last.sent - first.sent, last.delivered - first.delivered);
+        let round_trips = plan.pattern.has_replies().then_some((first.round_trips, last.round_trips));
         let cost = |first: Duration, last: Duration| {
             let cpu_s = last.saturating_sub(first).as_secs_f64();
             Cost { cpu_s, busy: cpu_s / measured_s }
@@ -218,6 +243,7 @@ impl Report {
         Report {
             target: plan.target.clone(),
             pattern: plan.pattern.name(),
+            dialect: plan.dialect,
             rooms: plan.rooms,
             subscribers: plan.subscribers,
             publishers: plan.publishers,
@@ -231,6 +257,10 @@ impl Report {
             sent_per_s: sent as f64 / measured_s,
             delivered,
             delivered_per_s: delivered as f64 / measured_s,
+            round_trips: round_trips.map(|(first, last)| last - first),
+            round_trips_per_s: round_trips.map(|(first, last)| (last - first) as f64 / measured_s),
+            spread: None,
+            uneven: false,
             lost: 0,
             reordered: 0,
             corrupt: 0,

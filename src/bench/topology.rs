@@ -8,7 +8,7 @@ pub struct Seat {
     pub room: u32,
     /// Its index among all publishers, if it sends.
     pub publishes: Option<u32>,
-    /// It receives from publishers `first_publisher .. first_publisher + publisher_count`.
+    /// It receives, or may receive, from publishers `first_publisher .. first_publisher + publisher_count`.
     pub first_publisher: u32,
     pub publisher_count: u32,
 }
@@ -18,7 +18,7 @@ pub fn seats(plan: &Plan) -> Vec<Seat> {
     let mut seats = Vec::new();
     for room in 0..plan.rooms {
         match plan.pattern {
-            Pattern::PubSub => {
+            Pattern::PubSub | Pattern::PushPull | Pattern::FanInOut => {
                 let first_publisher = room * plan.publishers;
                 let listener = Seat { room, publishes: None, first_publisher, publisher_count: plan.publishers };
                 seats.extend((0..plan.subscribers).map(|_| listener));
@@ -43,6 +43,6 @@ pub fn seats(plan: &Plan) -> Vec<Seat> {
 pub fn receivers_per_message(plan: &Plan) -> u32 {
     match plan.pattern {
         Pattern::PubSub => plan.subscribers + plan.publishers,
-        Pattern::Echo => 1,
+        Pattern::Echo | Pattern::PushPull | Pattern::FanInOut => 1,
     }
 }

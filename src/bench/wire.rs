@@ -117,7 +117,7 @@ impl Wire {
 
     /// Deliveries that are due and have not come.
     pub fn missing(&self) -> u64 {
-        self.connections.iter().map(|connection| self.receiver.missing(&connection.inbox)).sum()
+        self.receiver.missing(self.connections.iter().map(|connection| &connection.inbox))
     }
 
     /// Says goodbye, without waiting for the answers.
@@ -150,9 +150,10 @@ impl Wire {
             let taken = self.receiver.take(index, &mut connection.inbox, &self.buffer[..filled], now_ns)?;
             connection.tail.clear();
             connection.tail.extend_from_slice(&self.buffer[taken..filled]);
-            if !self.receiver.replies.is_empty() {
+            let replies = &mut self.receiver.ledger_mut().replies;
+            if !replies.is_empty() {
                 // Between two messages: an outbox holds whole frames.
-                connection.outbox.buffer().append(&mut self.receiver.replies);
+                connection.outbox.buffer().append(replies);
                 connection.outbox.flush(&connection.socket).map_err(|error| closed(index, error))?;
             }
             if filled < self.buffer.len() && !is_ending {

@@ -81,7 +81,7 @@ impl Head {
     }
 }
 
-/// The methods of RFC 9110, section 9.3, and RFC 5789.
+/// The methods of RFC 9110, section 9.3, and RFC 5789, and the safe method with a body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Method {
     Get,
@@ -92,6 +92,7 @@ pub enum Method {
     Delete,
     Options,
     Trace,
+    Query,
     /// Any other, which no server is obliged to know (501). `CONNECT` is one: this is no proxy.
     Unknown,
 }
@@ -107,6 +108,7 @@ impl Method {
             "DELETE" => Method::Delete,
             "OPTIONS" => Method::Options,
             "TRACE" => Method::Trace,
+            "QUERY" => Method::Query,
             _ => Method::Unknown,
         }
     }

@@ -31,7 +31,7 @@ pub struct ChannelRequest {
 }
 
 impl ChannelRequest {
-    /// Reads a body, with the `Content-Type` it came with. A field `auth` is the API token's and not looked at.
+    /// Reads a body, with the `Content-Type` it came with. A field `auth` is the API's token and nothing of the channel's.
     ///
     /// # Errors
     /// It is no JSON object, or a field is unknown, missing or out of its range; the error says which, and what is
@@ -39,7 +39,9 @@ impl ChannelRequest {
     pub fn parse(content_type: Option<&[u8]>, body: &[u8]) -> Result<ChannelRequest, ApiError> {
         let mut draft = Draft::default();
         for (name, value) in object::members(content_type, body)? {
-            if !draft.take(&name, &value)? && name != "auth" {
+            if name == "auth" {
+                check_auth(&value)?;
+            } else if !draft.take(&name, &value)? {
                 return Err(ApiError::UnknownField { name, known: FIELDS });
             }
         }
@@ -164,22 +166,35 @@ fn patterns() -> String {
 
 /// A bound, where -1 is none.
 fn parse_limit(name: &'static str, value: &Value) -> Result<Option<u64>, ApiError> {
-    if value.as_i64() == Some(-1) {
-        return Ok(None);
+    match integer(value) {
+        Some(-1) => Ok(None),
+        Some(limit @ 0..=SAFE_INTEGER_MAX_SIGNED) => Ok(Some(limit as u64)),
+        _ => Err(invalid(name, value, format!("an integer from 0 to {SAFE_INTEGER_MAX}, or -1 for none"))),
     }
-    value
-        .as_u64()
-        .filter(|limit| *limit <= SAFE_INTEGER_MAX)
-        .map(Some)
-        .ok_or_else(|| invalid(name, value, format!("an integer from 0 to {SAFE_INTEGER_MAX}, or -1 for none")))
 }
 
 fn parse_history(value: &Value) -> Result<u32, ApiError> {
-    value
-        .as_u64()
+    integer(value)
         .and_then(|history| u32::try_from(history).ok())
         .filter(|history| *history <= HISTORY_MAX)
         .ok_or_else(|| invalid("history", value, format!("an integer from 0 to {HISTORY_MAX}")))
+}
+
+/// An integer, be it written as `1` or as `1.0`: JSON does not tell them apart, and neither does JSON Schema.
+fn integer(value: &Value) -> Option<i64> {
+    let whole = |number: &f64| number.fract() == 0.0 && number.abs() <= SAFE_INTEGER_MAX as f64;
+    value.as_i64().or_else(|| value.as_f64().filter(whole).map(|number| number as i64))
+}
+
+const SAFE_INTEGER_MAX_SIGNED: i64 = SAFE_INTEGER_MAX as i64;
+
+/// The value itself is not told: it may be a token.
+fn check_auth(value: &Value) -> Result<(), ApiError> {
+    if value.is_string() {
+        return Ok(());
+    }
+    let (was, allowed) = ("no string".to_owned(), "the API token, as a string".to_owned());
+    Err(ApiError::InvalidField { name: "auth", was, allowed })
 }
 
 fn parse_bool(name: &'static str, value: &Value) -> Result<bool, ApiError> {
@@ -316,6 +331,9 @@ mod tests {
         );
         let request = parse(r#"{"pattern":"echo","clientLimit":-1,"timeout":-1,"excludeSender":false}"#).unwrap();
         assert_eq!((request.client_limit, request.timeout), (None, None));
+        let request = parse(r#"{"pattern":"echo","clientLimit":-1.0,"timeout":2e3,"history":7.0}"#).unwrap();
+        assert_eq!((request.client_limit, request.timeout), (None, Some(Duration::from_secs(2))));
+        assert_eq!(request.history, 7);
     }
 
     #[test]
@@ -334,6 +352,7 @@ mod tests {
             (r#""id":"""#, "id", "\"\""),
             (r#""id":"a b""#, "id", "\"a b\""),
             (r#""id":7"#, "id", "7"),
+            (r#""auth":7"#, "auth", "no string"),
         ] {
             let error = parse(&format!(r#"{{"pattern":"echo",{member}}}"#)).unwrap_err();
             assert_eq!(error.response().status().code, 422, "{member}");

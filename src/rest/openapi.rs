@@ -14,7 +14,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::ChannelRequest;
 use super::create::id_schema;
-use super::error::ErrorBody;
+use super::error::{ErrorBody, ErrorDetail};
 use super::{node, view};
 
 /// The document of a relay that clients reach at `public_url`, as JSON.
@@ -245,13 +245,17 @@ fn components() -> Components {
     let query = ApiKeyValue::with_description("auth", "The API token.");
     ComponentsBuilder::new()
         .schema_from::<ChannelRequest>()
+        .schema_from::<view::Data<'_>>()
         .schema_from::<view::Created<'_>>()
         .schema_from::<view::One<'_>>()
         .schema_from::<view::List<'_>>()
         .schema_from::<view::Done>()
         .schema_from::<node::Health>()
         .schema_from::<node::Readiness<'_>>()
+        .schema_from::<node::Node<'_>>()
+        .schema_from::<node::ClusterView<'_>>()
         .schema_from::<node::Cluster<'_>>()
+        .schema_from::<ErrorDetail<'_>>()
         .schema_from::<ErrorBody<'_>>()
         .security_scheme("bearer", SecurityScheme::Http(bearer))
         .security_scheme("query", SecurityScheme::ApiKey(ApiKey::Query(query)))

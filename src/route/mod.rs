@@ -86,7 +86,14 @@ pub fn route(method: Method, path: &str, browser_only: bool) -> Result<Action, R
         (Method::Get | Method::Head, Resource::Ready) => Ok(Action::Ready),
         (Method::Unknown, _) => Err(RouteError::MethodUnknown),
         (
-            Method::Get | Method::Head | Method::Post | Method::Delete | Method::Put | Method::Patch | Method::Trace,
+            Method::Get
+            | Method::Head
+            | Method::Post
+            | Method::Delete
+            | Method::Put
+            | Method::Patch
+            | Method::Trace
+            | Method::Query,
             _,
         ) => Err(RouteError::MethodNotAllowed(allow)),
     }
@@ -208,7 +215,7 @@ mod tests {
     #[test]
     fn methods_are_refused_with_those_allowed() {
         let allow = "GET, HEAD, POST, OPTIONS";
-        for method in [Method::Delete, Method::Put, Method::Patch, Method::Trace] {
+        for method in [Method::Delete, Method::Put, Method::Patch, Method::Trace, Method::Query] {
             assert_eq!(asked(method, "/channels"), Err(RouteError::MethodNotAllowed(allow)));
         }
         assert_eq!(asked(Method::Options, "/channels"), Ok(Action::Options(allow)));

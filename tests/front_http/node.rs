@@ -1,11 +1,12 @@
 //! What the relay says of itself, and the deletion of everything.
 
-use std::time::Duration;
+use std::net::TcpStream;
+use std::time::Instant;
 
 use ringrelay::front::FrontSettings;
 use serde_json::json;
 
-use crate::rig::{Rig, get, post, request, settings};
+use crate::rig::{PATIENCE, Rig, get, post, request, settings};
 
 #[test]
 fn a_single_node_says_so() {
@@ -58,27 +59,31 @@ fn a_reset_deletes_the_channels_of_all_shards() {
 
 #[test]
 fn a_relay_that_closes_is_not_ready() {
-    let mut rig = Rig::with(FrontSettings { stop_grace: Duration::from_secs(5), ..settings() });
+    let mut rig = Rig::with(FrontSettings { stop_grace: PATIENCE, ..settings() });
     let mut client = rig.client();
     client.send(get("/readyz"));
     let ready = client.response();
     assert_eq!((ready.status, ready.json()), (200, json!({ "status": "ready" })));
 
     // A request under way is still answered when the front stops.
-    client.send("POST /readyz HTTP/1.1\r\nHost: relay\r\nContent-Length: 1\r\n\r\n");
-    let begun = "GET /readyz HTTP/1.1\r\nHost: relay\r\n";
-    client.send("x".to_owned() + begun);
-    assert_eq!(client.response().status, 405);
     let mut late = client.another();
-    let answer = std::thread::spawn(move || {
-        late.await_refusal();
-        late.send("\r\n");
-        late.response()
+    client.send(request("GET /readyz", &["Expect: 100-continue", "Content-Length: 1"], ""));
+    assert_eq!(client.head().status, 100, "the front waits for the body");
+    let address = rig.address;
+    let stopping = std::thread::spawn(move || {
+        rig.stop();
+        rig
     });
-    rig.stop();
-    let closing = answer.join().unwrap();
-    assert_eq!(closing.status, 503, "{closing:?}");
-    assert_eq!((&closing.json()["status"], closing.error_code().as_str()), (&json!("closing"), "unavailable"));
+    // Once the listener is closed the front is draining.
+    let deadline = Instant::now() + PATIENCE;
+    while TcpStream::connect(address).is_ok() {
+        assert!(Instant::now() < deadline, "the listener stays open");
+    }
+    late.send("x");
+    let closing = client.response();
+    assert_eq!((closing.status, closing.error_code().as_str()), (503, "unavailable"));
+    assert_eq!(closing.json()["status"], "closing");
+    stopping.join().unwrap();
 }
 
 #[test]

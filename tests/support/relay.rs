@@ -266,7 +266,8 @@ impl Ended {
 /// The binary under test, with nothing set by the environment.
 pub fn ringrelay() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringrelay"));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("RINGRELAY_")) {
+    let is_ours = |name: &str| name.starts_with("RINGRELAY_") || name.starts_with("WRS_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_ours(&name.to_string_lossy())) {
         command.env_remove(name);
     }
     command

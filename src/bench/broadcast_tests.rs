@@ -1,4 +1,5 @@
-use super::super::options::Pattern;
+use super::super::ledger::Tally;
+use super::super::options::{Dialect, Pattern};
 use super::super::payload::PAYLOAD_BYTES_MAX;
 use super::*;
 use std::time::Duration;
@@ -14,6 +15,7 @@ fn plan(payload_bytes: usize, text: bool, window: u32) -> Plan {
         room_targets: Vec::new(),
         channel_ids: Vec::new(),
         pattern: Pattern::PubSub,
+        dialect: Dialect::Websocket,
         rooms: 1,
         subscribers: 0,
         publishers: 2,
@@ -31,8 +33,8 @@ fn plan(payload_bytes: usize, text: bool, window: u32) -> Plan {
 }
 
 /// Two connections, both publishers; this many messages of each are under way.
-fn receiver(plan: &Plan, sent: u64) -> (Receiver, [Inbox; 2]) {
-    let mut receiver = Receiver::new(plan, RUN, 2, Filler::new(plan.payload_bytes));
+fn receiver(plan: &Plan, sent: u64) -> (Broadcast, [Inbox; 2]) {
+    let mut receiver = Broadcast::new(plan, RUN, 2, Filler::new(plan.payload_bytes));
     let seat = |index| Seat { room: 0, publishes: Some(index), first_publisher: 0, publisher_count: 2 };
     let inboxes = [receiver.inbox(seat(0)), receiver.inbox(seat(1))];
     for publisher in 0..2 {
@@ -65,9 +67,9 @@ fn whole_frames_are_taken_and_the_partial_one_left_wherever_the_cut_is() {
             let taken = receiver.take(0, &mut inbox, &bytes[..cut], NOW_NS).unwrap();
             assert_eq!(taken, cut / frame_bytes * frame_bytes);
             assert_eq!(receiver.take(0, &mut inbox, &bytes[taken..], NOW_NS).unwrap(), bytes.len() - taken);
-            assert_eq!(receiver.tally, clean(3));
+            assert_eq!(receiver.ledger.tally, clean(3));
             assert_eq!(receiver.missing(&inbox), 1 + 4);
-            assert_eq!((receiver.latency.len(), receiver.latency.max() / 100), (3, 40));
+            assert_eq!((receiver.ledger.latency.len(), receiver.ledger.latency.max() / 100), (3, 40));
         }
     }
 }
@@ -77,12 +79,12 @@ fn a_window_moves_once_all_receivers_have_its_oldest_message() {
     let plan = plan(64, false, 2);
     let (mut receiver, [mut first, mut second]) = receiver(&plan, 2);
     receiver.take(0, &mut first, &[message(&plan, 1, 0), message(&plan, 1, 1)].concat(), NOW_NS).unwrap();
-    assert!(receiver.moved.is_empty());
+    assert!(receiver.ledger.moved.is_empty());
     receiver.take(1, &mut second, &message(&plan, 1, 0), NOW_NS).unwrap();
-    assert_eq!((receiver.moved.as_slice(), receiver.windows.vacancy(1)), ([1].as_slice(), 1));
+    assert_eq!((receiver.ledger.moved.as_slice(), receiver.windows.vacancy(1)), ([1].as_slice(), 1));
     let mut moved = Vec::new();
-    receiver.take_moved(&mut moved);
-    assert_eq!((moved.as_slice(), receiver.moved.as_slice()), ([1].as_slice(), [].as_slice()));
+    receiver.ledger.take_moved(&mut moved);
+    assert_eq!((moved.as_slice(), receiver.ledger.moved.as_slice()), ([1].as_slice(), [].as_slice()));
 }
 
 #[test]
@@ -92,8 +94,8 @@ fn a_gap_is_lost_and_what_comes_late_is_reordered() {
     for sequence in [0, 3, 1, 3] {
         receiver.take(0, &mut inbox, &message(&plan, 0, sequence), NOW_NS).unwrap();
     }
-    assert_eq!(receiver.tally, Tally { delivered: 2, lost: 2, reordered: 2, corrupt: 0 });
-    assert!(receiver.oddity.is_some());
+    assert_eq!(receiver.ledger.tally, Tally { delivered: 2, lost: 2, reordered: 2, ..Tally::default() });
+    assert!(receiver.ledger.oddity.is_some());
     assert_eq!(receiver.missing(&inbox), 4);
 }
 
@@ -109,7 +111,7 @@ fn damage_is_counted_and_does_not_stop_the_run() {
     let invented = message(&plan, 0, 50);
     let good = message(&plan, 0, 1);
     receiver.take(0, &mut inbox, &[filler, stamp, foreign, invented, good].concat(), NOW_NS).unwrap();
-    assert_eq!(receiver.tally, Tally { delivered: 2, corrupt: 4, ..Tally::default() });
+    assert_eq!(receiver.ledger.tally, Tally { delivered: 2, corrupt: 4, ..Tally::default() });
 }
 
 #[test]
@@ -127,7 +129,7 @@ fn frames_that_nobody_sent_are_skipped_even_if_larger_than_a_read() {
         tail.drain(..taken);
         assert!(tail.len() < 66, "bytes to be skipped are not kept");
     }
-    assert_eq!(receiver.tally, Tally { delivered: 1, corrupt: 1, ..Tally::default() });
+    assert_eq!(receiver.ledger.tally, Tally { delivered: 1, corrupt: 1, ..Tally::default() });
 }
 
 #[test]
@@ -139,10 +141,10 @@ fn pings_between_messages_are_answered() {
     bytes.extend_from_slice(b"hi");
     bytes.extend(message(&plan, 0, 1));
     assert_eq!(receiver.take(0, &mut inbox, &bytes, NOW_NS).unwrap(), bytes.len());
-    assert_eq!(receiver.tally, clean(2));
+    assert_eq!(receiver.ledger.tally, clean(2));
     let mut pong = Vec::new();
     frame::put_client_frame(&mut pong, frame::PONG, b"hi");
-    assert_eq!(receiver.replies, pong);
+    assert_eq!(receiver.ledger.replies, pong);
 }
 
 #[test]
