@@ -126,7 +126,7 @@ fn start_fronts(config: &ServeConfig, cores: &[usize], registry: &Registry) -> i
     while listeners.len() < config.shard_count() {
         listeners.push(listen(address, true)?);
     }
-    let settings = FrontSettings::new(config, config.public_port.unwrap_or(address.port()));
+    let settings = FrontSettings::new(config, address.port());
     let stopping = Arc::new(AtomicBool::new(false));
     let mut fronts = RunningFronts { address, stopping, stops: Vec::new(), threads: Vec::new() };
     for (index, listener) in listeners.into_iter().enumerate() {

@@ -35,14 +35,10 @@ pub struct Session {
     /// Parts of the log that it is not to get, ascending and apart; all at or behind the cursor: its own messages, and
     /// what was copied into the outbox.
     own: VecDeque<Range<u64>>,
-    /// End of the last part of the log that was copied into the outbox.
-    copied_to: u64,
-    /// A part of the log that goes before a part of the outbox; `None` = what is in the outbox may go first.
-    log_first: Option<LogFirst>,
+    /// How log and outbox follow each other; `None` = as they come. Apart, because few sessions need it.
+    order: Option<Box<Order>>,
     /// Which connection of its shard it is, counted from the first.
     pub serial: u32,
-    /// End of its last request in the log; 0 = it has sent none.
-    pub requested_to: u64,
     /// The send in flight.
     sending: Option<Sending>,
     /// The close frame to send once all before it has been; `None` = the session is open, or it has been sent.
@@ -77,6 +73,18 @@ enum LogEnd {
     Rest(u64),
 }
 
+/// What keeps requests, which come through the log, and replies, which come through the outbox, in the order of their
+/// senders.
+#[derive(Debug, Default)]
+struct Order {
+    /// End of the last request of this session in the log; 0 = it has sent none.
+    requested_to: u64,
+    /// End of the last part of the log that was copied into the outbox.
+    copied_to: u64,
+    /// A part of the log that goes before a part of the outbox; `None` = what is in the outbox may go first.
+    log_first: Option<LogFirst>,
+}
+
 /// The outbox from the offset `outbox` on is to be sent after the log up to `log`, a place between two records.
 #[derive(Clone, Copy, Debug)]
 struct LogFirst {
@@ -92,9 +100,7 @@ struct Sending {
     log_before: usize,
     outbox: usize,
     log: usize,
-    /// Offset in the log behind the last byte of it.
-    log_to: u64,
-    /// Whether that is between two records.
+    /// Whether what it carries of the log ends between two records.
     aligned: bool,
 }
 
@@ -126,10 +132,8 @@ impl Session {
             log_end: LogEnd::Head,
             aligned: true,
             own: VecDeque::new(),
-            copied_to: 0,
-            log_first: None,
+            order: None,
             serial,
-            requested_to: 0,
             sending: None,
             farewell: None,
         }
@@ -158,31 +162,58 @@ impl Session {
     /// that however often requests and replies take turns, they leave in one piece.
     pub fn go_on_after(&mut self, until: u64, head: u64) {
         debug_assert!(until <= head);
-        self.log_first = self.log_first.filter(|first| first.log > self.cursor.offset());
         if until <= self.cursor.offset() {
             return;
         }
-        let settled = match (self.log_first, self.sending) {
-            (Some(first), _) => first.log,
-            (None, Some(sending)) if sending.log_to > self.cursor.offset() => {
+        let (offset, in_flight_to) = (self.cursor.offset(), self.in_flight_to());
+        let mut order = self.order.take().unwrap_or_default();
+        order.log_first = order.log_first.filter(|first| first.log > offset);
+        let settled = match order.log_first {
+            Some(first) => first.log,
+            None if in_flight_to > offset => {
                 let mut end = self.cursor.clone();
-                end.advance(len_of(self.cursor.offset()..sending.log_to), head);
+                end.advance(len_of(offset..in_flight_to), head);
                 let log = end.record_end(frame_len);
-                self.log_first = Some(LogFirst { log, outbox: self.outbox.head() });
+                order.log_first = Some(LogFirst { log, outbox: self.outbox.head() });
                 log
             }
-            (None, _) => self.record_end(),
+            None => self.record_end(),
         };
-        let from = settled.max(self.copied_to);
+        let from = settled.max(order.copied_to);
         if from < until {
             let copy = self.copy_log(from..until, head);
             self.outbox.push([&copy]);
             self.leave_out_copied(from..until);
-            self.copied_to = until;
+            order.copied_to = until;
             if self.sending.is_none() {
                 self.skip_own(head);
             }
         }
+        self.order = Some(order);
+    }
+
+    /// Notes that the last record of the log, which ends at `end`, is a request of this session's.
+    pub fn requested(&mut self, end: u64) {
+        self.order.get_or_insert_default().requested_to = end;
+    }
+
+    /// End of the last request of this session in the log; 0 = it has sent none.
+    pub fn requested_to(&self) -> u64 {
+        self.order.as_ref().map_or(0, |order| order.requested_to)
+    }
+
+    /// Where in the log the send in flight ends.
+    fn in_flight_to(&self) -> u64 {
+        let mut to = self.cursor.offset();
+        let mut left = self.sending.map_or(0, |sending| sending.log_before + sending.log) as u64;
+        for own in &self.own {
+            if to + left <= own.start {
+                break;
+            }
+            left -= own.start - to;
+            to = own.end;
+        }
+        to + left
     }
 
     /// A part of the log, between records, without what the client is not to get.
@@ -268,7 +299,7 @@ impl Session {
     /// What will not be sent cannot go first.
     fn forget_order(&mut self) {
         if matches!(self.log_end, LogEnd::NextRecord) {
-            self.log_first = None;
+            self.order = None;
         }
     }
 
@@ -293,28 +324,37 @@ impl Session {
     fn gather(&mut self, end: u64) -> (Pieces, Sending) {
         let mut pieces = Pieces::new();
         let offset = self.cursor.offset();
-        let mut sending = Sending { log_before: 0, outbox: 0, log: 0, log_to: offset, aligned: self.aligned };
-        self.log_first = self.log_first.filter(|first| first.log > offset);
+        let mut sending = Sending { log_before: 0, outbox: 0, log: 0, aligned: self.aligned };
+        let log_first = self.log_first();
         if !self.outbox.is_empty() {
-            let (log_until, outbox_until) = match self.log_first {
+            let (log_until, outbox_until) = match log_first {
                 Some(first) if first.outbox <= self.outbox.sent() => (first.log, self.outbox.head()),
                 Some(first) => (self.record_end(), first.outbox),
                 None => (self.record_end(), self.outbox.head()),
             };
+            let mut reached = offset;
             if offset < log_until {
                 let before = self.gather_log(log_until, SEND_LEN_MAX, &mut pieces);
-                (sending.log_before, sending.log_to, sending.aligned) = (before.len, before.to, before.aligned);
+                (sending.log_before, sending.aligned, reached) = (before.len, before.aligned, before.to);
             }
-            if sending.log_to >= log_until && !pieces.is_full() {
+            if reached >= log_until && !pieces.is_full() {
                 sending.outbox = self.outbox.gather(outbox_until, SEND_LEN_MAX - sending.log_before, &mut pieces);
             }
         }
-        let outbox_is_in_it = sending.outbox as u64 == self.outbox.len() && self.log_first.is_none();
+        let outbox_is_in_it = sending.outbox as u64 == self.outbox.len() && log_first.is_none();
         if sending.log_before == 0 && outbox_is_in_it && !pieces.is_full() {
             let log = self.gather_log(end, SEND_LEN_MAX - sending.outbox, &mut pieces);
-            (sending.log, sending.log_to, sending.aligned) = (log.len, log.to, log.aligned);
+            (sending.log, sending.aligned) = (log.len, log.aligned);
         }
         (pieces, sending)
+    }
+
+    /// What goes before the outbox, if it has not been sent yet.
+    fn log_first(&mut self) -> Option<LogFirst> {
+        let offset = self.cursor.offset();
+        let order = self.order.as_mut()?;
+        order.log_first = order.log_first.filter(|first| first.log > offset);
+        order.log_first
     }
 
     /// Says that the send in flight has ended after `len` bytes; `head` is the end of the log.

@@ -30,6 +30,8 @@ use rotation::Rotation;
 /// Where a message goes, and as what.
 #[derive(Debug)]
 pub enum Delivery<'m> {
+    /// As it is, to its sender.
+    Back,
     /// As it is, to this client.
     One(ClientId),
     /// As it is, to everyone, or to everyone but its sender.
@@ -96,9 +98,10 @@ impl Channel {
     ///
     /// # Errors
     /// It breaks the rules of the pattern, or nobody can get it: its sender is to be told, and nothing else happens.
+    #[inline]
     pub fn deliver<'m>(&mut self, sender: Position, payload: &'m [u8]) -> Result<Delivery<'m>, Refusal> {
         match self.spec.pattern {
-            Pattern::Echo => Ok(Delivery::One(self.members.at(sender))),
+            Pattern::Echo => Ok(Delivery::Back),
             Pattern::PubSub => Ok(Delivery::All { exclude_sender: self.spec.exclude_sender }),
             Pattern::PushPull => Ok(push_pull::deliver(&mut self.rotation, &self.members, sender)),
             Pattern::ReqRepl => req_repl::deliver(&self.members, payload),

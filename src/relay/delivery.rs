@@ -38,16 +38,21 @@ impl Relay {
         let channel = &mut self.rooms[room_slot].channel;
         let opcode = opcode_of(kind);
         match channel.deliver(position, payload) {
-            Ok(Delivery::One(client)) => self.push(client.slot, opcode, payload),
+            Ok(Delivery::Back) => {
+                channel.touch(now);
+                push_frame(&mut session.outbox, opcode, payload);
+                return self.queue(slot);
+            }
             Ok(Delivery::All { exclude_sender }) => {
+                channel.touch(now);
                 let header = server_header(opcode, payload.len());
                 let offset = channel.log.append([&header, payload]);
                 if exclude_sender {
                     session.leave_out(offset..channel.log.head());
                 }
-                channel.touch(now);
                 return self.grow(now, room_slot);
             }
+            Ok(Delivery::One(client)) => self.push(client.slot, opcode, payload),
             Ok(Delivery::RequestToOne(client, request)) => {
                 let origin = OriginMember::new(self.origin_of(slot));
                 let [before, origin, after] = request.parts(&origin);
@@ -63,7 +68,7 @@ impl Relay {
                 let offset = log.append([&header, before, origin, after]);
                 let session = &mut self.sessions[slot as usize];
                 session.leave_out(offset..log.head());
-                session.requested_to = log.head();
+                session.requested(log.head());
                 self.grow(now, room_slot);
             }
             Ok(Delivery::Reply(origin)) => match self.find(room_slot, origin) {
@@ -83,7 +88,7 @@ impl Relay {
 
     /// Delivers a reply behind the requests that its sender made before.
     fn reply(&mut self, sender: u32, receiver: u32, opcode: Opcode, payload: &[u8]) {
-        let requested_to = self.sessions[sender as usize].requested_to;
+        let requested_to = self.sessions[sender as usize].requested_to();
         if requested_to > 0 {
             let session = &mut self.sessions[receiver as usize];
             let (room, _) = session.place.expect("who gets a reply is in the channel");
