@@ -28,6 +28,10 @@ example js WebSocket >"$here/example.mjs"
 timeout 30 node --experimental-websocket "$here/example.mjs" >"$here/javascript" 2>&1 &
 await_line 'hello, everyone' "$here/javascript"
 
+# What the two browsers need.
+example sh '"id":"lobby"' >"$here/lobby.sh"
+bash "$here/lobby.sh" | grep -q '"token":"[0-9a-f]\{32\}".*"id":"lobby"' || { echo 'no lobby with a token' >&2; exit 1; }
+
 mkdir "$here/bin"
 ln -s "$websocat" "$here/bin/websocat"
 example sh websocat >"$here/example.sh"
