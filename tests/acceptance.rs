@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use support::client::Client;
 use support::eventually;
 use support::frame::Frame;
-use support::http::HttpClient;
+use support::http::{HttpClient, Response};
 use support::raw::{RawClient, upgrade};
 use support::relay::{Channel, Relay};
 
@@ -26,6 +26,41 @@ fn t1_1_1_server_starts() {
 fn t1_1_2_http_answers() {
     let relay = Relay::start();
     assert_eq!(relay.request("GET", "/healthz", None).status, 200);
+}
+
+fn assert_page(response: &Response, words: &str) {
+    assert_eq!(response.status, 200);
+    assert!(response.header("content-type").is_some_and(|kind| kind.starts_with("text/html")), "{response:?}");
+    let html = String::from_utf8_lossy(&response.body);
+    assert!(html.to_lowercase().starts_with("<!doctype html>") && html.contains(words), "{html}");
+}
+
+#[test]
+fn t1_2_1_get_root_is_html() {
+    let relay = Relay::start();
+    assert_page(&relay.request("GET", "/", None), "ringrelay");
+}
+
+#[test]
+fn t1_2_2_get_readme_is_html() {
+    let relay = Relay::start();
+    // Rendered, not quoted.
+    assert_page(&relay.request("GET", "/readme", None), ">The guide to ringrelay</h1>");
+    let guide = std::env::temp_dir().join(format!("ringrelay-guide-{}.md", std::process::id()));
+    std::fs::write(&guide, "# Our own *guide*\n<script>alert(1)</script>\n").expect("a file can be written");
+    let relay = Relay::start_in(&[("WRS_README_PATH", guide.to_str().expect("UTF-8"))], &[]);
+    let response = relay.request("GET", "/readme", None);
+    let _ = std::fs::remove_file(&guide);
+    assert_page(&response, ">Our own <em>guide</em></h1>");
+    assert!(!String::from_utf8_lossy(&response.body).contains("<script>alert"), "what it says is text");
+}
+
+#[test]
+fn t1_2_3_get_cluster_is_json() {
+    let relay = Relay::start();
+    let response = relay.request("GET", "/cluster", None);
+    assert_eq!(response.status, 200);
+    assert!(response.json()["data"].is_object(), "{response:?}");
 }
 
 #[test]
