@@ -47,6 +47,11 @@ impl RawClient {
             response.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("upgrade")),
             "{response:?}"
         );
+        RawClient::over(http)
+    }
+
+    /// Goes on with a connection that has been upgraded.
+    pub fn over(http: HttpClient) -> RawClient {
         let (stream, received) = http.into_parts();
         RawClient { stream, received, taken: 0 }
     }
