@@ -36,6 +36,8 @@ pub enum ToShard {
     Reset { reply: Reply<u64> },
     /// Asks for a place in a channel, before the upgrade is answered.
     Admit { id: ChannelId, token: String, reply: Reply<Result<Seat, AdmitError>> },
+    /// Whether `Admit` would give a place, without taking one.
+    Check { id: ChannelId, token: String, reply: Reply<Result<(), AdmitError>> },
     /// Takes the place with an upgraded socket.
     Join(Join),
     /// Gives the place back unused (a dropped [`Seat`] sends this by itself).
@@ -53,7 +55,8 @@ impl ToShard {
             | ToShard::List { .. }
             | ToShard::Delete { .. }
             | ToShard::Reset { .. }
-            | ToShard::Admit { .. } => true,
+            | ToShard::Admit { .. }
+            | ToShard::Check { .. } => true,
             ToShard::Join(_) | ToShard::Leave { .. } | ToShard::Shutdown { .. } => false,
         }
     }

@@ -13,6 +13,7 @@ use serde_json::json;
 use socket2::SockRef;
 use support::client::Client;
 use support::frame::{BINARY, CLOSE, Frame};
+use support::http::HttpClient;
 use support::raw::{RawClient, upgrade};
 use support::relay::{Channel, Relay};
 use support::{PATIENCE, eventually, noise};
@@ -504,4 +505,39 @@ fn port_is_free_again_at_once() {
     relay.end(Signal::TERM).assert_clean();
     let again = Relay::start_with(&["--port", &port]);
     assert_eq!(again.address().port().to_string(), port);
+}
+
+/// A page that asks why it was refused must not be why the next one is.
+#[test]
+fn a_request_that_does_not_upgrade_takes_no_place() {
+    const REQUESTS_AT_ONCE: usize = 50;
+    let relay = Relay::start();
+    let channel = relay.create(json!({"pattern": "echo", "clientLimit": 1}));
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let request = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", channel.target());
+                let mut http = HttpClient::connect(relay.address());
+                while !done.load(Ordering::Relaxed) {
+                    http.send(request.repeat(REQUESTS_AT_ONCE));
+                    for _ in 0..REQUESTS_AT_ONCE {
+                        let status = http.response().status;
+                        assert!(matches!(status, 403 | 426), "{status}");
+                    }
+                }
+            });
+        }
+        let refusals = (0..50).filter(|_| {
+            let mut http = HttpClient::connect(relay.address());
+            http.send(upgrade(&channel.target()));
+            let is_refused = http.response().status != 101;
+            drop(http);
+            relay.await_clients(&channel, 0);
+            is_refused
+        });
+        let refusals = refusals.count();
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(refusals, 0);
+    });
 }

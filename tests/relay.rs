@@ -395,3 +395,22 @@ fn a_reply_leaves_behind_the_requests_that_its_sender_made_before() {
         .collect();
     assert_eq!(letters, "abcdefg");
 }
+
+/// An error is several times as long as what it answers: the driver has to end a turn earlier for them, or a client that
+/// does read would fall behind.
+#[test]
+fn errors_count_until_they_have_had_their_chance_to_be_sent() {
+    let (mut relay, clients) = with_clients(spec("c", Pattern::ReqRepl), 1);
+    let request = br#"{"type":"request"}"#;
+    say(&mut relay, at(1), clients[0], request);
+    let len = relay.refused_len();
+    assert!(len > 2 * request.len(), "{len} bytes");
+    say(&mut relay, at(1), clients[0], br#"{"type":"reply","origin":"nobody"}"#);
+    say(&mut relay, at(1), clients[0], br#"{"type":"reply","origin":"3-9-9"}"#);
+    assert!(relay.refused_len() > len + 2 * request.len());
+    drain(&mut relay, at(1));
+    assert_eq!(relay.refused_len(), 0);
+    let (mut relay, clients) = with_clients(spec("c", Pattern::Echo), 1);
+    say(&mut relay, at(1), clients[0], b"not JSON");
+    assert_eq!(relay.refused_len(), 0, "messages that are delivered are no errors");
+}

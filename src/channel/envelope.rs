@@ -156,42 +156,11 @@ fn place_in(whole: &str, part: &str) -> Range<usize> {
     start..start + part.len()
 }
 
-/// What a JSON string says; `None` = the value is none.
+/// What a JSON string says; `None` = the value is none, or says what no text can.
 fn string(value: Option<&RawValue>) -> Option<Cow<'_, str>> {
     let json = value?.get();
     let between = json.strip_prefix('"')?.strip_suffix('"')?;
     if between.contains('\\') { serde_json::from_str(json).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(between)) }
-}
-
-enum Name {
-    Type,
-    Origin,
-    Other,
-}
-
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
-        struct OfName;
-
-        impl Visitor<'_> for OfName {
-            type Value = Name;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a name")
-            }
-
-            /// Escapes are undone: `"\u006frigin"` is an origin to everyone who reads it.
-            fn visit_str<E>(self, name: &str) -> Result<Name, E> {
-                Ok(match name {
-                    "type" => Name::Type,
-                    "origin" => Name::Origin,
-                    _ => Name::Other,
-                })
-            }
-        }
-
-        deserializer.deserialize_str(OfName)
-    }
 }
 
 impl<'de> Deserialize<'de> for Members<'de> {
@@ -209,18 +178,20 @@ impl<'de> Deserialize<'de> for Members<'de> {
                 let mut members = Members::default();
                 // Addresses for now: the text in which they lie is not known here.
                 let mut last_end = 0;
-                while let Some(name) = map.next_key()? {
-                    let value: &RawValue = map.next_value()?;
+                // Names too as they are written: half of a surrogate pair, escaped, is JSON (RFC 8259, section 8.2), but no
+                // `str`.
+                while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
                     let bytes = value.get().as_bytes().as_ptr_range();
                     let end = bytes.end.addr();
-                    match name {
-                        Name::Type => {
+                    // Escapes are undone: `"\u006frigin"` is an origin to everyone who reads it.
+                    match string(Some(name)).as_deref() {
+                        Some("type") => {
                             members.kinds += 1;
                             members.kind.get_or_insert(value);
                         }
-                        Name::Origin if members.origin.is_none() => members.origin = Some(value),
-                        Name::Origin => members.cuts.push(last_end..end),
-                        Name::Other => {}
+                        Some("origin") if members.origin.is_none() => members.origin = Some(value),
+                        Some("origin") => members.cuts.push(last_end..end),
+                        Some(_) | None => {}
                     }
                     last_end = end;
                 }
@@ -275,6 +246,7 @@ mod tests {
             ),
             (r#"{"type":"request","\u006frigin":7}"#, r#"{"type":"request","\u006frigin":"1-2f-9"}"#),
             (r#"{"t\u0079pe":"\u0072equest"}"#, r#"{"origin":"1-2f-9","t\u0079pe":"\u0072equest"}"#),
+            (r#"{"\ud83d":1,"type":"request"}"#, r#"{"origin":"1-2f-9","\ud83d":1,"type":"request"}"#),
             (
                 r#"{"data":{"type":"reply","origin":"x"},"type":"request"}"#,
                 r#"{"origin":"1-2f-9","data":{"type":"reply","origin":"x"},"type":"request"}"#,
@@ -310,6 +282,9 @@ mod tests {
             "{1:2}",
             "nul",
             "\u{feff}{}",
+            "{\"a\tb\":1,\"type\":\"request\"}",
+            r#"{"a\x":1,"type":"request"}"#,
+            r#"{"a\u12":1,"type":"request"}"#,
         ] {
             assert_eq!(refused(message), Refusal::NotJson, "{message}");
         }

@@ -145,15 +145,25 @@ async fn reset(front: &Front) -> Result<Response, ApiError> {
 async fn connect(front: &Front, request: Request<'_>, query: &str, id: ChannelId) -> Result<Answer, ApiError> {
     let accept = upgrade::check(request.head, request.head.fields(request.received));
     let token = query::parameter(query, "token").map_err(|_| ApiError::Query)?;
-    let token = match (&accept, token) {
-        // A browser does not tell a page why its WebSocket was refused. The same request without the upgrade does.
-        (Ok(_) | Err(upgrade::UpgradeError::NotAsked), Some(token)) => token.into_owned(),
-        (Ok(_), None) => return Err(ApiError::TokenMissing),
-        (Err(error), _) => return Err((*error).into()),
-    };
-    let reply = ask(&front.registry.owner(&id).clone(), |reply| ToShard::Admit { id, token, reply });
-    let seat = front.answered(reply).await??;
-    Ok(Answer::Join { seat, response: accept?.response() })
+    let shard = front.registry.owner(&id).clone();
+    match (accept, token) {
+        (Ok(accept), Some(token)) => {
+            let token = token.into_owned();
+            let reply = ask(&shard, |reply| ToShard::Admit { id, token, reply });
+            let seat = front.answered(reply).await??;
+            Ok(Answer::Join { seat, response: accept.response() })
+        }
+        (Ok(_), None) => Err(ApiError::TokenMissing),
+        // A browser does not tell a page why its WebSocket was refused. The same request without the upgrade does, and
+        // takes no place that another could have.
+        (Err(error @ upgrade::UpgradeError::NotAsked), Some(token)) => {
+            let token = token.into_owned();
+            let reply = ask(&shard, |reply| ToShard::Check { id, token, reply });
+            front.answered(reply).await??;
+            Err(error.into())
+        }
+        (Err(error), _) => Err(error.into()),
+    }
 }
 
 fn ask<T>(shard: &ShardHandle, question: impl FnOnce(Reply<T>) -> ToShard) -> oneshot::Receiver<T> {

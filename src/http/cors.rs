@@ -1,5 +1,6 @@
 //! Which pages of other origins may read the answers (Fetch standard, "CORS protocol").
 
+use core::net::Ipv6Addr;
 use std::sync::Arc;
 
 use super::{Fields, Response};
@@ -115,22 +116,35 @@ fn normal(text: &str) -> Option<String> {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (authority, None),
     };
-    let host_fits = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        Some(address) => address.parse::<core::net::Ipv6Addr>().is_ok(),
-        None => !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)),
+    let host_fits = |host: &str| {
+        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+    };
+    let host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        // In its shortest form, however it was written.
+        Some(address) => format!("[{}]", as_in_urls(address.parse().ok()?)),
+        None if host_fits(host) => host.to_owned(),
+        None => return None,
     };
     let port = match port {
         None => None,
         Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(port.parse::<u16>().ok()?),
         Some(_) => return None,
     };
-    if !scheme_fits || !host_fits {
+    if !scheme_fits {
         return None;
     }
     Some(match (scheme, port) {
         ("http", Some(80)) | ("https", Some(443)) | (_, None) => format!("{scheme}://{host}"),
         (_, Some(port)) => format!("{scheme}://{host}:{port}"),
     })
+}
+
+/// An address as browsers write it (URL standard, "IPv6 serializer"): without the dotted form of mapped addresses.
+fn as_in_urls(address: Ipv6Addr) -> String {
+    match (address.to_ipv4_mapped(), address.segments()) {
+        (Some(_), [.., high, low]) => format!("::ffff:{high:x}:{low:x}"),
+        (None, _) => address.to_string(),
+    }
 }
 
 /// Two hours, the most that browsers keep it for.
@@ -150,6 +164,15 @@ mod tests {
             assert_eq!(origins.grant(Some(origin.as_bytes())), Grant::Nothing, "{origin}");
         }
         assert_eq!(origins.grant(None), Grant::Nothing);
+    }
+
+    #[test]
+    fn addresses_are_read_in_any_form() {
+        let origins =
+            Origins::parse("http://[0:0:0:0:0:0:0:1]:3000 http://[2001:DB8::0:1] http://[::ffff:127.0.0.1]").unwrap();
+        assert_eq!(origins.grant(Some(b"http://[::1]:3000")), Grant::Listed(0));
+        assert_eq!(origins.grant(Some(b"http://[2001:db8::1]")), Grant::Listed(1));
+        assert_eq!(origins.grant(Some(b"http://[::ffff:7f00:1]")), Grant::Listed(2));
     }
 
     #[test]

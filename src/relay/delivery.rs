@@ -74,16 +74,23 @@ impl Relay {
             Ok(Delivery::Reply(origin)) => match self.find(room_slot, origin) {
                 Some(receiver) => self.reply(slot, receiver, opcode, payload),
                 // Who breaks the rules does not keep the channel alive.
-                None => return self.push(slot, opcode, Refusal::UnknownOrigin.answer().as_bytes()),
+                None => return self.refuse(slot, opcode, Refusal::UnknownOrigin),
             },
             Err(refusal) => {
-                self.push(slot, opcode, refusal.answer().as_bytes());
+                self.refuse(slot, opcode, refusal);
                 if refusal != Refusal::NoResponders {
                     return;
                 }
             }
         }
         self.rooms[room_slot].channel.touch(now);
+    }
+
+    /// Tells a sender why its message goes to nobody.
+    fn refuse(&mut self, slot: u32, opcode: Opcode, refusal: Refusal) {
+        let answer = refusal.answer().as_bytes();
+        self.refused_len += answer.len();
+        self.push(slot, opcode, answer);
     }
 
     /// Delivers a reply behind the requests that its sender made before.

@@ -79,6 +79,8 @@ pub struct Relay {
     cancels: Vec<u32>,
     /// Outputs that are not sends, in order.
     outputs: Vec<Output>,
+    /// Bytes of the errors that clients were told since the last drain.
+    refused_len: usize,
     /// Set once the relay closes: nobody is admitted any more.
     shutting_down: bool,
 }
@@ -96,6 +98,7 @@ impl Relay {
             queued: Vec::new(),
             cancels: Vec::new(),
             outputs: Vec::new(),
+            refused_len: 0,
             shutting_down: false,
         }
     }
@@ -223,6 +226,12 @@ impl Relay {
         self.sessions.get(client.slot as usize).is_some_and(|session| session.phase == Phase::Open)
     }
 
+    /// Bytes of the errors that clients were told since the last drain. They are many times what they answer, so that a
+    /// turn has to end earlier for them, or who does read would fall behind.
+    pub fn refused_len(&self) -> usize {
+        self.refused_len
+    }
+
     /// Whether connections are left.
     pub fn has_clients(&self) -> bool {
         !self.sessions.is_empty()
@@ -246,6 +255,7 @@ impl Relay {
             next += 1;
         }
         self.queued.clear();
+        self.refused_len = 0;
         self.outputs.drain(..).for_each(emit);
     }
 

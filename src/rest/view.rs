@@ -15,6 +15,7 @@ pub fn created(view: &ChannelView, token: &Token, port: u16) -> Response {
     let message = format!("Success creating channel {}", view.id);
     json(Status::CREATED, &Created { message, token: token.reveal(), data: Data::new(view, port) })
         .with("Location", format!("/channels/{}", view.id))
+        .with("Cache-Control", NOT_STORED)
 }
 
 /// One channel.
@@ -29,7 +30,7 @@ pub fn list(views: &[ChannelView], port: u16) -> Response {
 
 /// The answer to the deletion of a channel.
 pub fn deleted(id: &ChannelId) -> Response {
-    json(Status::OK, &Done { message: format!("Success deleting channel {id}") })
+    json(Status::OK, &Done { message: format!("Success deleting channel {id}") }).with("Cache-Control", NOT_STORED)
 }
 
 /// The answer to the deletion of all channels, of which there were `count`.
@@ -116,6 +117,10 @@ fn millis(duration: Duration) -> u64 {
 fn or_none(limit: Option<u64>) -> i64 {
     limit.map_or(-1, |limit| limit.min(SAFE_INTEGER_MAX) as i64)
 }
+
+/// In browser-only mode a GET creates and deletes: a cache that answered the next one would do neither, and would show the
+/// token again.
+const NOT_STORED: &str = "no-store";
 
 pub(super) fn json(status: Status, body: &impl Serialize) -> Response {
     // Numbers and strings under fixed names can always be written.

@@ -32,6 +32,9 @@ impl Shard {
                 // Unsent, the seat is dropped here and gives its place back by mail.
                 drop(reply.send(admission.map(|place| Seat::new(place, self.handle.clone()))));
             }
+            ToShard::Check { id, token, reply } => {
+                let _ = reply.send(self.relay.admit(&id, &token).map(|place| self.relay.leave(place)));
+            }
             ToShard::Join(join) => self.join(now, join),
             ToShard::Leave { place } => self.relay.leave(place),
             ToShard::Shutdown { grace } => {

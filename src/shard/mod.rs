@@ -73,7 +73,7 @@ impl Shard {
             for _ in 0..ROUNDS_MAX {
                 self.reap(now);
                 received += self.receive(now, TURN_LEN_MAX.saturating_sub(received));
-                if received >= TURN_LEN_MAX || !self.ring.poll() {
+                if received + self.relay.refused_len() >= TURN_LEN_MAX || !self.ring.poll() {
                     break;
                 }
             }
@@ -131,11 +131,11 @@ impl Shard {
         self.completions = completions;
     }
 
-    /// Tells the relay what has arrived, until that is `len_max` bytes or everything; returns the bytes. What is left
-    /// keeps its buffers, and who sends faster than that is held up by its own socket.
+    /// Tells the relay what has arrived, until that is `len_max` bytes, with the errors that answer it, or everything;
+    /// returns the bytes. What is left keeps its buffers, and who sends faster than that is held up by its own socket.
     fn receive(&mut self, now: Time, len_max: usize) -> usize {
         let mut received = 0;
-        while received < len_max
+        while received + self.relay.refused_len() < len_max
             && let Some(arrival) = self.arrived.pop_front()
         {
             let slot = match arrival {
@@ -233,8 +233,8 @@ const RING_SIZE: RingSize = RingSize { submissions: 2048, buffers: 256, buffer_l
 /// completions at a time.
 const ROUNDS_MAX: usize = 5;
 
-/// Received bytes after which a turn sends, however much more there is. A connection is sent more per turn
-/// (`SEND_LEN_MAX`): what comes in can go out, and only who does not read falls behind.
+/// Received bytes, and bytes of errors, after which a turn sends, however much more there is. A connection is sent more
+/// per turn (`SEND_LEN_MAX`): what comes in can go out, and only who does not read falls behind.
 const TURN_LEN_MAX: usize = 256 * 1024;
 
 // A turn takes in one buffer more at the most. The message that grows most on its way is `{"type":"request"}`, for which its

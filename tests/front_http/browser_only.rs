@@ -16,6 +16,7 @@ fn a_get_creates_and_deletes() {
     client.send(get("/channels/create?pattern=pub-sub&clientlimit=3&timeout=200&excludeSender=true&history=7&id=room"));
     let created = client.response();
     assert_eq!((created.status, created.header("location")), (201, Some("/channels/room")), "{created:?}");
+    assert_eq!(created.header("cache-control"), Some("no-store"), "a cache would show the token again");
     let body = created.json();
     assert_eq!(body["token"].as_str().unwrap().len(), 32);
     let data = json!({
@@ -30,6 +31,7 @@ fn a_get_creates_and_deletes() {
     client.send(get("/channel/room/delete"));
     let deleted = client.response();
     assert_eq!((deleted.status, deleted.json()["message"].is_string()), (200, true));
+    assert_eq!(deleted.header("cache-control"), Some("no-store"), "a cache would answer the next one");
     client.send(get("/channels/room/delete"));
     assert_eq!(client.response().error_code(), "no_such_channel");
 }

@@ -135,12 +135,11 @@ fn start_shard(joined: mpsc::Sender<Join>) -> (ShardHandle, JoinHandle<()>) {
                     channels.clear();
                 }
                 ToShard::Admit { id, token, reply } => {
-                    let _ = reply.send(match channels.get(id.as_str()) {
-                        None => Err(AdmitError::NoSuchChannel),
-                        Some(spec) if !spec.token.matches(&token) => Err(AdmitError::WrongToken),
-                        Some(spec) if spec.client_limit == Some(0) => Err(AdmitError::Full),
-                        Some(_) => Ok(Seat::new(Place { slot: 1, generation: 1 }, own.clone())),
-                    });
+                    let seat = || Seat::new(Place { slot: 1, generation: 1 }, own.clone());
+                    let _ = reply.send(admit(channels.get(id.as_str()), &token).map(|()| seat()));
+                }
+                ToShard::Check { id, token, reply } => {
+                    let _ = reply.send(admit(channels.get(id.as_str()), &token));
                 }
                 ToShard::Join(join) => {
                     let _ = joined.send(join);
@@ -166,6 +165,15 @@ fn receive(mailbox: &Mailbox) -> Option<ToShard> {
             rustix::io::read(eventfd, &mut [0; 8]).unwrap();
             mailbox.wake_up();
         }
+    }
+}
+
+fn admit(channel: Option<&ChannelSpec>, token: &str) -> Result<(), AdmitError> {
+    match channel {
+        None => Err(AdmitError::NoSuchChannel),
+        Some(spec) if !spec.token.matches(token) => Err(AdmitError::WrongToken),
+        Some(spec) if spec.client_limit == Some(0) => Err(AdmitError::Full),
+        Some(_) => Ok(()),
     }
 }
 
