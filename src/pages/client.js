@@ -196,15 +196,22 @@ function inWords(ms) {
   if (h) return `${h} h ${min} min`;
   return min ? `${min} min ${s % 60} s` : `${s} s`;
 }
+/** What `refresh` last complained of, to be taken back when the relay answers again; empty if it does. */
+let unheard = '';
 async function refresh() {
   const asked = channel;
   if (!asked || gone) return;
   try {
     const { data } = await rest('GET', `/channels/${asked.id}`);
-    if (channel === asked && !gone) tell(data);
+    if (channel !== asked || gone) return;
+    if (unheard && $('error').textContent === unheard) complain('');
+    unheard = '';
+    tell(data);
   } catch (error) {
     if (channel !== asked || gone) return;
-    complain(error.message);
+    // Every second, but said once: saying it takes the reader to where it stands.
+    if ($('error').textContent !== error.message) complain(error.message);
+    unheard = error.message;
     if (error.status === 404) endChannel();
   }
 }

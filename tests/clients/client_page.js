@@ -4,6 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { createChannel, withBrowser, DESKTOP, PHONE } from './browser.js';
+import { wayTo } from './way.js';
 
 const [base, chromium = 'chromium'] = process.argv.slice(2);
 const HOSTILE = '<img src=x onerror="document.title=\'owned\'"><script>document.title=\'owned\'</script>';
@@ -19,6 +20,7 @@ await withBrowser(chromium, async (browser) => {
     await page.close();
   }
   await showsWhatTheRelayRefuses(browser);
+  await outlivesTheRelay(browser);
   await repliesToRequests(browser);
   await fitsAPhone(browser);
 });
@@ -122,6 +124,28 @@ async function showsWhatTheRelayRefuses(browser) {
   // The browser itself notes each refusal; the page adds nothing to them.
   assert.deepEqual(page.problems.filter(({ source }) => source !== 'network'), []);
   await page.close();
+}
+
+async function outlivesTheRelay(browser) {
+  const way = await wayTo(base);
+  const page = await browser.open(`${way.address}/client`);
+  await page.click('#create button', 'Create channel');
+  for (const name of ['Coral', 'Indigo']) await page.untilShown(`[aria-label=${name}][data-state=open]`);
+  way.block();
+  await page.untilShown('[aria-label=Coral] .why', '1006');
+  await page.untilShown('#error', 'The relay does not answer.');
+  // It asks every second, and leaves the reader where he is.
+  await page.resize(PHONE);
+  await page.evaluate(() => scrollTo(0, 600));
+  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 2500)));
+  assert.equal(await page.evaluate(() => scrollY), 600);
+  way.unblock();
+  await page.until(() => document.querySelector('#error').hidden);
+  await page.click('[aria-label=Coral] button', 'Reconnect');
+  await page.untilShown('[aria-label=Coral][data-state=open]');
+  assert.deepEqual(page.problems.filter(({ source }) => source !== 'network'), []);
+  await page.close();
+  way.close();
 }
 
 async function repliesToRequests(browser) {
