@@ -496,6 +496,8 @@ $('delete').onclick = () => attempt($('delete'), async () => {
   await rest('DELETE', `/channels/${channel.id}`);
   endChannel();
 }).then(() => ($('delete').disabled = gone));
+// Where everything is guarded, the address holds the API token, and the other pages need it as well.
+for (const link of auth ? document.querySelectorAll('header a') : []) link.search = new URLSearchParams({ auth });
 $('auth').value = auth;
 $('auth').oninput = () => (auth = $('auth').value.trim());
 addEventListener('hashchange', readInvitation);
