@@ -102,6 +102,7 @@ function fitFields() {
   const isPubSub = create.pattern.value === 'pub-sub';
   create.excludeSender.disabled = !isPubSub;
   if (!isPubSub) create.excludeSender.checked = false;
+  create.history.disabled = !isPubSub;
   create.timeout.disabled = create.unit.value === '-1';
 }
 create.addEventListener('change', fitFields);
@@ -114,7 +115,7 @@ create.addEventListener('submit', (event) => {
     if (create.clientLimit.value) wanted.clientLimit = Number(create.clientLimit.value);
     if (create.unit.value === '-1') wanted.timeout = -1;
     else if (create.timeout.value) wanted.timeout = Number(create.timeout.value) * Number(create.unit.value);
-    if (create.history.value && create.history.value !== '0') wanted.history = Number(create.history.value);
+    if (!create.history.disabled && create.history.value && create.history.value !== '0') wanted.history = Number(create.history.value);
     if (create.excludeSender.checked) wanted.excludeSender = true;
     const { token, data } = await rest('POST', '/channels', wanted);
     enter(token, data);
@@ -154,6 +155,8 @@ function enter(token, data) {
   scrollTo(0, 0);
   tell(data);
   showCode();
+  // What had the focus is hidden now: the keyboard goes on here.
+  $('id').focus({ preventScroll: true });
 }
 function leave() {
   for (const client of clients) client.socket?.close(1000);
@@ -166,6 +169,7 @@ function leave() {
   arrange();
   $('channel').hidden = true;
   $('start').hidden = false;
+  document.querySelector('#create :checked').focus({ preventScroll: true });
 }
 
 // What the relay tells about the channel.

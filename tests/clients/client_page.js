@@ -174,8 +174,14 @@ async function repliesToRequests(browser) {
     await page.click('#leave');
     await page.untilShown('#create');
   }
+  // History is pub-sub's: with another pattern it is neither asked for nor sent. The keyboard is where the page is.
+  await page.click('#create [value=pub-sub]');
+  await page.type('#create [name=history]', '5');
   await page.click('#create [value=push-pull]');
+  await page.until(() => document.querySelector('#create [name=history]').disabled);
   await page.click('#create button', 'Create channel');
+  await page.untilShown('#history', 'none');
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'id');
   for (const name of ['Coral', 'Indigo']) await page.untilShown(`[aria-label=${name}][data-state=open]`);
   await page.type('[aria-label=Coral] textarea', 'a task');
   await page.press('Enter');
