@@ -5,8 +5,8 @@ const $ = (id) => document.getElementById(id);
 /** The relay's address; the page may lie under a path of a proxy. */
 const base = location.origin + location.pathname.replace(/\/client\/?$/, '');
 const COLOURS = [
-  ['Coral', '#d6453d', '#ff8f84'], ['Indigo', '#4f5bd5', '#a3adff'], ['Moss', '#2c7d4f', '#74d6a0'],
-  ['Amber', '#a9690a', '#f2bd5c'], ['Plum', '#9c3fa0', '#e49be6'], ['Teal', '#127a86', '#69d2dd'],
+  ['Coral', '#cc3f37', '#ff8f84'], ['Indigo', '#4f5bd5', '#a3adff'], ['Moss', '#2c7d4f', '#74d6a0'],
+  ['Amber', '#a16207', '#f2bd5c'], ['Plum', '#9c3fa0', '#e49be6'], ['Teal', '#127a86', '#69d2dd'],
   ['Rose', '#bf3a70', '#ff97bf'], ['Slate', '#5b6472', '#b6c0cf'],
 ];
 const REQUEST = '{"type":"request","question":"What time is it?"}';
