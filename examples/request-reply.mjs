@@ -38,7 +38,10 @@ function methods() {
       }
       return `${count} primes`;
     },
-    nap: (n) => new Promise((resolve) => setTimeout(resolve, n, `slept ${n} ms`)),
+    nap: (n) => {
+      if (n > 60_000) throw new Error('nap takes at most 60000');
+      return new Promise((resolve) => setTimeout(resolve, n, `slept ${n} ms`));
+    },
   };
 }
 
@@ -56,8 +59,9 @@ async function serve(relay) {
   const socket = new WebSocket(url);
   socket.onopen = () => console.log(`ready; call it with:\nnode request-reply.mjs call '${url}' factorial:20`);
   socket.onclose = ({ code, reason }) => exit(`The channel was closed: ${code} ${reason}`);
+  socket.binaryType = 'arraybuffer';
   socket.onmessage = async ({ data }) => {
-    const { type, origin, id, method, number } = JSON.parse(data);
+    const { type, origin, id, method, number } = read(data);
     // With req-repl a request goes to every other client: a caller ignores those of other callers in the same way.
     if (type !== 'request') return;
     console.log(`${origin} asks for ${method}(${number})`);
@@ -112,8 +116,9 @@ function asker(socket) {
   };
   const fail = (id, why) => settle(id, ({ reject }) => reject(new Error(why)));
 
+  socket.binaryType = 'arraybuffer';
   socket.onmessage = ({ data }) => {
-    const message = JSON.parse(data);
+    const message = read(data);
     if (message.type === 'reply' && 'failure' in message) fail(message.id, message.failure);
     else if (message.type === 'reply') settle(message.id, ({ resolve }) => resolve(message.result));
     // The relay's own errors name no request. Nobody else is there: so no question will be answered any more.
@@ -127,6 +132,11 @@ function asker(socket) {
     pending.set(id, { resolve, reject, timer });
     socket.send(JSON.stringify({ type: 'request', id, method, number }));
   });
+}
+
+/** The object of a message: the relay passes on nothing else, but both as text and as bytes. */
+function read(data) {
+  return JSON.parse(typeof data === 'string' ? data : new TextDecoder().decode(data));
 }
 
 function exit(why) {

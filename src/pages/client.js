@@ -5,8 +5,8 @@ const $ = (id) => document.getElementById(id);
 /** The relay's address; the page may lie under a path of a proxy. */
 const base = location.origin + location.pathname.replace(/\/client\/?$/, '');
 const COLOURS = [
-  ['Coral', '#d6453d', '#ff8f84'], ['Indigo', '#4f5bd5', '#a3adff'], ['Moss', '#2c7d4f', '#74d6a0'],
-  ['Amber', '#a9690a', '#f2bd5c'], ['Plum', '#9c3fa0', '#e49be6'], ['Teal', '#127a86', '#69d2dd'],
+  ['Coral', '#cc3f37', '#ff8f84'], ['Indigo', '#4f5bd5', '#a3adff'], ['Moss', '#2c7d4f', '#74d6a0'],
+  ['Amber', '#a16207', '#f2bd5c'], ['Plum', '#9c3fa0', '#e49be6'], ['Teal', '#127a86', '#69d2dd'],
   ['Rose', '#bf3a70', '#ff97bf'], ['Slate', '#5b6472', '#b6c0cf'],
 ];
 const REQUEST = '{"type":"request","question":"What time is it?"}';
@@ -102,6 +102,7 @@ function fitFields() {
   const isPubSub = create.pattern.value === 'pub-sub';
   create.excludeSender.disabled = !isPubSub;
   if (!isPubSub) create.excludeSender.checked = false;
+  create.history.disabled = !isPubSub;
   create.timeout.disabled = create.unit.value === '-1';
 }
 create.addEventListener('change', fitFields);
@@ -114,7 +115,7 @@ create.addEventListener('submit', (event) => {
     if (create.clientLimit.value) wanted.clientLimit = Number(create.clientLimit.value);
     if (create.unit.value === '-1') wanted.timeout = -1;
     else if (create.timeout.value) wanted.timeout = Number(create.timeout.value) * Number(create.unit.value);
-    if (create.history.value && create.history.value !== '0') wanted.history = Number(create.history.value);
+    if (!create.history.disabled && create.history.value && create.history.value !== '0') wanted.history = Number(create.history.value);
     if (create.excludeSender.checked) wanted.excludeSender = true;
     const { token, data } = await rest('POST', '/channels', wanted);
     enter(token, data);
@@ -154,6 +155,8 @@ function enter(token, data) {
   scrollTo(0, 0);
   tell(data);
   showCode();
+  // What had the focus is hidden now: the keyboard goes on here.
+  $('id').focus({ preventScroll: true });
 }
 function leave() {
   for (const client of clients) client.socket?.close(1000);
@@ -166,6 +169,7 @@ function leave() {
   arrange();
   $('channel').hidden = true;
   $('start').hidden = false;
+  document.querySelector('#create :checked').focus({ preventScroll: true });
 }
 
 // What the relay tells about the channel.
@@ -196,15 +200,22 @@ function inWords(ms) {
   if (h) return `${h} h ${min} min`;
   return min ? `${min} min ${s % 60} s` : `${s} s`;
 }
+/** What `refresh` last complained of, to be taken back when the relay answers again; empty if it does. */
+let unheard = '';
 async function refresh() {
   const asked = channel;
   if (!asked || gone) return;
   try {
     const { data } = await rest('GET', `/channels/${asked.id}`);
-    if (channel === asked && !gone) tell(data);
+    if (channel !== asked || gone) return;
+    if (unheard && $('error').textContent === unheard) complain('');
+    unheard = '';
+    tell(data);
   } catch (error) {
     if (channel !== asked || gone) return;
-    complain(error.message);
+    // Every second, but said once: saying it takes the reader to where it stands.
+    if ($('error').textContent !== error.message) complain(error.message);
+    unheard = error.message;
     if (error.status === 404) endChannel();
   }
 }
@@ -489,6 +500,8 @@ $('delete').onclick = () => attempt($('delete'), async () => {
   await rest('DELETE', `/channels/${channel.id}`);
   endChannel();
 }).then(() => ($('delete').disabled = gone));
+// Where everything is guarded, the address holds the API token, and the other pages need it as well.
+for (const link of auth ? document.querySelectorAll('header a') : []) link.search = new URLSearchParams({ auth });
 $('auth').value = auth;
 $('auth').oninput = () => (auth = $('auth').value.trim());
 addEventListener('hashchange', readInvitation);

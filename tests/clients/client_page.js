@@ -4,6 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { createChannel, withBrowser, DESKTOP, PHONE } from './browser.js';
+import { wayTo } from './way.js';
 
 const [base, chromium = 'chromium'] = process.argv.slice(2);
 const HOSTILE = '<img src=x onerror="document.title=\'owned\'"><script>document.title=\'owned\'</script>';
@@ -19,6 +20,7 @@ await withBrowser(chromium, async (browser) => {
     await page.close();
   }
   await showsWhatTheRelayRefuses(browser);
+  await outlivesTheRelay(browser);
   await repliesToRequests(browser);
   await fitsAPhone(browser);
 });
@@ -124,6 +126,28 @@ async function showsWhatTheRelayRefuses(browser) {
   await page.close();
 }
 
+async function outlivesTheRelay(browser) {
+  const way = await wayTo(base);
+  const page = await browser.open(`${way.address}/client`);
+  await page.click('#create button', 'Create channel');
+  for (const name of ['Coral', 'Indigo']) await page.untilShown(`[aria-label=${name}][data-state=open]`);
+  way.block();
+  await page.untilShown('[aria-label=Coral] .why', '1006');
+  await page.untilShown('#error', 'The relay does not answer.');
+  // It asks every second, and leaves the reader where he is.
+  await page.resize(PHONE);
+  await page.evaluate(() => scrollTo(0, 600));
+  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 2500)));
+  assert.equal(await page.evaluate(() => scrollY), 600);
+  way.unblock();
+  await page.until(() => document.querySelector('#error').hidden);
+  await page.click('[aria-label=Coral] button', 'Reconnect');
+  await page.untilShown('[aria-label=Coral][data-state=open]');
+  assert.deepEqual(page.problems.filter(({ source }) => source !== 'network'), []);
+  await page.close();
+  way.close();
+}
+
 async function repliesToRequests(browser) {
   const page = await browser.open(`${base}/client`);
   for (const pattern of ['req-repl', 'fan-in-out']) {
@@ -150,8 +174,14 @@ async function repliesToRequests(browser) {
     await page.click('#leave');
     await page.untilShown('#create');
   }
+  // History is pub-sub's: with another pattern it is neither asked for nor sent. The keyboard is where the page is.
+  await page.click('#create [value=pub-sub]');
+  await page.type('#create [name=history]', '5');
   await page.click('#create [value=push-pull]');
+  await page.until(() => document.querySelector('#create [name=history]').disabled);
   await page.click('#create button', 'Create channel');
+  await page.untilShown('#history', 'none');
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'id');
   for (const name of ['Coral', 'Indigo']) await page.untilShown(`[aria-label=${name}][data-state=open]`);
   await page.type('[aria-label=Coral] textarea', 'a task');
   await page.press('Enter');

@@ -2,9 +2,8 @@
 // that is gone is named as such.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
 import { PHONE } from '../clients/browser.js';
+import { wayTo } from '../clients/way.js';
 import { invitationOf, picture, relay, visit } from './pages.mjs';
 
 await visit('chat.html', async (open) => {
@@ -34,7 +33,7 @@ await visit('chat.html', async (open) => {
   await picture(late, 'example-chat-phone');
 
   // One page's way to the relay is cut. It finds back by itself, and shows what comes again out of the history once.
-  const { address, cut, close } = await wayTo(new URL(relay).port);
+  const { address, cut, close } = await wayTo(relay);
   const far = await open(invitation.replace(encodeURIComponent(relay), encodeURIComponent(address)));
   await far.untilShown('li', 'I am late');
   cut();
@@ -47,21 +46,4 @@ await visit('chat.html', async (open) => {
   await ada.untilShown('#state', 'This channel was deleted.');
   await far.untilShown('#state', 'This channel was deleted.');
   close();
-});
-
-/** A way to the relay that can be cut. */
-async function wayTo(port) {
-  const sockets = new Set();
-  const server = createServer((near) => {
-    const far = connect(port, '127.0.0.1');
-    for (const [from, to] of [[near, far], [far, near]]) {
-      sockets.add(from);
-      from.pipe(to);
-      from.on('error', () => to.destroy()).on('close', () => { to.destroy(); sockets.delete(from); });
-    }
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const cut = () => sockets.forEach((socket) => socket.destroy());
-  const close = () => { server.close(); cut(); };
-  return { address: `http://127.0.0.1:${server.address().port}`, cut, close };
-}
+}, { areRefusalsFine: true });

@@ -7,21 +7,26 @@ import { withBrowser } from '../clients/browser.js';
 const examples = join(import.meta.dirname, '../../examples');
 export const [relay, chromium = 'chromium'] = process.argv.slice(2);
 
-/** Runs `task` with a function that opens an example in a page of its own: new, or by the invitation of another page. */
-export function visit(example, task) {
+/**
+ * Runs `task` with a function that opens an example in a page of its own: new, by the invitation of another page, or at
+ * what a function makes of its address.
+ */
+export function visit(example, task, { areRefusalsFine = false } = {}) {
   const url = `${pathToFileURL(join(examples, example))}?relay=${encodeURIComponent(relay)}`;
   const opened = [];
   return withBrowser(chromium, async ({ open }) => {
     const openExample = async (invitation, options) => {
       // First a page of the relay: a page from disk has no origin that could be given permissions.
       const page = await open(`${relay}/channels`, options);
-      await page.navigate(invitation ?? url);
+      await page.navigate(typeof invitation === 'function' ? invitation(url) : invitation ?? url);
       opened.push(page);
       return page;
     };
     await task(openExample);
     // What the relay's own page asked for, before the example was there, is no problem of the example.
-    const problems = opened.flatMap((page) => page.problems).filter(({ text }) => !text.includes('/favicon.ico'));
+    // (The browser itself notes each refusal as one of the network.)
+    const problems = opened.flatMap((page) => page.problems)
+      .filter(({ source, text }) => !text.includes('/favicon.ico') && !(areRefusalsFine && source === 'network'));
     if (problems.length > 0) throw new Error(`the console says: ${JSON.stringify(problems)}`);
   });
 }

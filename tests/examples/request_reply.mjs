@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { WebSocket as Client } from '../clients/node_modules/ws/wrapper.mjs';
 
 const script = join(import.meta.dirname, '../../examples/request-reply.mjs');
 const [relay] = process.argv.slice(2);
@@ -52,6 +53,13 @@ try {
       'nap:9000 failed: no reply within 2000 ms',
     ],
   });
+  // A request in bytes is one like any other.
+  const client = new Client(url);
+  await once(client, 'open');
+  client.send(Buffer.from('{"type":"request","id":7,"method":"factorial","number":3}'));
+  const [reply] = await once(client, 'message');
+  assert.equal(JSON.parse(reply).result, '6');
+  client.close();
   service.kill();
   await once(service, 'exit');
   const alone = await call(url, 'factorial:20');
