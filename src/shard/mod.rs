@@ -238,5 +238,6 @@ const ROUNDS_MAX: usize = 5;
 const TURN_LEN_MAX: usize = 256 * 1024;
 
 // A turn takes in one buffer more at the most. The message that grows most on its way is `{"type":"request"}`, for which its
-// sender needs 24 bytes and its receiver 54, with the longest origin.
+// sender needs 24 bytes and its receiver 54, with the longest origin. Errors grow more and end the turn instead, but for
+// those of the last buffer: a client that floods with empty messages is told more than it can be sent, and ends as slow.
 const _: () = assert!((TURN_LEN_MAX + RING_SIZE.buffer_len as usize) * 54 / 24 <= SEND_LEN_MAX);

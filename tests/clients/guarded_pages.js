@@ -33,6 +33,9 @@ await withBrowser(chromium, async (browser) => {
     await page.untilShown('body', found);
     await page.navigate(`${base}/docs${query}`);
   }
+  await page.navigate(`${base}/readme${query}`);
+  await page.click('main a[href*="/docs"]', '/docs');
+  await page.untilShown('h1', 'ringrelay');
   assert.deepEqual(page.problems.filter(({ text }) => !text.includes('/favicon.ico')), []);
   await page.close();
 
