@@ -111,9 +111,38 @@ fn push_pull_spreads_5003_messages_over_5_receivers_evenly() {
         .collect();
     // Turns in the order of joining, and so every fifth message each, in order.
     for (index, got) in got.iter().enumerate() {
-        let expected: Vec<usize> = (0..MESSAGES).filter(|number| number % RECEIVERS == index).collect();
-        assert_eq!(got, &expected, "receiver {index}");
+        assert_eq!(got, &share(index), "receiver {index}");
     }
+}
+
+/// The requests of a run, by number.
+fn requests() -> Vec<String> {
+    (0..MESSAGES).map(|number| format!(r#"{{"type":"request","n":{number}}}"#)).collect()
+}
+
+/// In a thread of its own: checks that a responder gets the requests of these numbers, in order, and answers those that
+/// `answers` says. Gives what else it got.
+fn respond(
+    mut responder: RawClient,
+    numbers: Vec<usize>,
+    answers: impl Fn(usize) -> bool + Send + 'static,
+) -> thread::JoinHandle<Vec<String>> {
+    thread::spawn(move || {
+        for number in numbers {
+            let request = json_of(&mut responder);
+            assert_eq!(request["n"], number, "requests come in order");
+            if answers(number) {
+                let reply = json!({"type": "reply", "origin": request["origin"], "n": number});
+                responder.send(&Frame::text(reply.to_string()));
+            }
+        }
+        rest(&mut responder)
+    })
+}
+
+/// Every fifth number, from the one of this receiver.
+fn share(index: usize) -> Vec<usize> {
+    (0..MESSAGES).filter(|number| number % RECEIVERS == index).collect()
 }
 
 #[test]
@@ -122,31 +151,18 @@ fn req_repl_brings_5003_requests_to_5_responders_and_each_reply_back() {
     let channel = channel(&relay, "req-repl");
     let mut asker = RawClient::connect(&relay, &channel);
     let responders = connect_all_beside(&relay, &channel, 1, RECEIVERS);
-    let requests = (0..MESSAGES).map(|number| format!(r#"{{"type":"request","n":{number}}}"#)).collect();
-    let sender = send_in_background(&mut asker, requests);
+    let sender = send_in_background(&mut asker, requests());
+    let every: Vec<usize> = (0..MESSAGES).collect();
+    // Every responder gets every request, and one of them answers.
     let responders: Vec<_> = responders
         .into_iter()
         .enumerate()
-        .map(|(index, mut responder)| {
-            thread::spawn(move || {
-                for number in 0..MESSAGES {
-                    let request = json_of(&mut responder);
-                    assert_eq!(request["n"], number, "every responder gets every request, in order");
-                    // One of them answers.
-                    if number % RECEIVERS == index {
-                        let reply = json!({"type": "reply", "origin": request["origin"], "n": number, "from": index});
-                        responder.send(&Frame::text(reply.to_string()));
-                    }
-                }
-                rest(&mut responder)
-            })
-        })
+        .map(|(index, responder)| respond(responder, every.clone(), move |number| number % RECEIVERS == index))
         .collect();
-    let replies: Vec<Value> = (0..MESSAGES).map(|_| json_of(&mut asker)).collect();
+    let replies: Vec<usize> = (0..MESSAGES).map(|_| number_of(&mut asker)).collect();
     for index in 0..RECEIVERS {
-        let of_one: Vec<&Value> = replies.iter().filter(|reply| reply["from"] == index).collect();
-        let expected: Vec<usize> = (0..MESSAGES).filter(|number| number % RECEIVERS == index).collect();
-        assert_eq!(of_one.iter().map(|reply| &reply["n"]).collect::<Vec<_>>(), expected, "in the order sent");
+        let of_one: Vec<usize> = replies.iter().copied().filter(|number| number % RECEIVERS == index).collect();
+        assert_eq!(of_one, share(index), "each once, in the order that its responder sent them");
     }
     sender.join().expect("all was sent");
     for responder in responders {
@@ -161,30 +177,24 @@ fn fan_in_out_spreads_5003_requests_over_5_responders_and_returns_each_reply() {
     let channel = channel(&relay, "fan-in-out");
     let mut asker = RawClient::connect(&relay, &channel);
     let responders = connect_all_beside(&relay, &channel, 1, RECEIVERS);
-    let requests = (0..MESSAGES).map(|number| format!(r#"{{"type":"request","n":{number}}}"#)).collect();
-    let sender = send_in_background(&mut asker, requests);
+    let sender = send_in_background(&mut asker, requests());
     let responders: Vec<_> = responders
         .into_iter()
         .enumerate()
-        .map(|(index, mut responder)| {
-            thread::spawn(move || {
-                for number in (0..MESSAGES).filter(|number| number % RECEIVERS == index) {
-                    let request = json_of(&mut responder);
-                    assert_eq!(request["n"], number, "every fifth request, in order");
-                    let reply = json!({"type": "reply", "origin": request["origin"], "n": number});
-                    responder.send(&Frame::text(reply.to_string()));
-                }
-                rest(&mut responder)
-            })
-        })
+        .map(|(index, responder)| respond(responder, share(index), |_| true))
         .collect();
-    let mut answered: Vec<u64> = (0..MESSAGES).map(|_| json_of(&mut asker)["n"].as_u64().expect("a number")).collect();
+    let mut answered: Vec<usize> = (0..MESSAGES).map(|_| number_of(&mut asker)).collect();
     answered.sort_unstable();
-    assert_eq!(answered, (0..MESSAGES as u64).collect::<Vec<_>>(), "every request is answered once");
+    assert_eq!(answered, (0..MESSAGES).collect::<Vec<_>>(), "every request is answered once");
     sender.join().expect("all was sent");
     for responder in responders {
         assert_eq!(responder.join().expect("it got what it was to get"), Vec::<String>::new());
     }
+}
+
+/// The number in the next message.
+fn number_of(client: &mut RawClient) -> usize {
+    json_of(client)["n"].as_u64().expect("a number") as usize
 }
 
 /// Clients that join behind others, one after the other: their turns come in this order.
