@@ -28,7 +28,7 @@ pub(super) enum Intent {
     Reply(Origin),
 }
 
-/// A request without its origin: it is to be written at `at`, where nothing was or another one stood.
+/// A request without its origin, which is to be written where another one stood, or before all other members.
 #[derive(Debug)]
 pub struct Request<'m> {
     /// A copy only where members had to be cut out.
@@ -58,7 +58,7 @@ impl<'m> Envelope<'m> {
     }
 
     pub(super) fn intent(&self) -> Result<Intent, Refusal> {
-        let Members { kind, kinds, origin, cuts, .. } = &self.members;
+        let Members { kind, kinds, origin, cuts } = &self.members;
         match string(kind.filter(|_| *kinds == 1)).as_deref() {
             Some("request") => Ok(Intent::Request),
             Some("reply") => {

@@ -103,21 +103,12 @@ fn a_front_that_stops_closes_idle_connections_and_its_listener() {
 
 #[test]
 fn a_front_that_stops_answers_the_request_under_way() {
-    let mut rig = Rig::with(FrontSettings { stop_grace: PATIENCE, ..settings() });
+    let rig = Rig::with(FrontSettings { stop_grace: PATIENCE, ..settings() });
     let mut client = rig.client();
     let mut late = client.another();
     client.send(request("POST /channels", &["Expect: 100-continue", "Content-Length: 18"], ""));
     assert_eq!(client.head().status, 100, "the front waits for the body");
-    let address = rig.address;
-    let stopping = std::thread::spawn(move || {
-        rig.stop();
-        rig
-    });
-    // Once the listener is closed the front is draining.
-    let deadline = Instant::now() + PATIENCE;
-    while TcpStream::connect(address).is_ok() {
-        assert!(Instant::now() < deadline, "the listener stays open");
-    }
+    let stopping = rig.stop_in_background();
     late.send(r#"{"pattern":"echo"}"#);
     let answer = client.response();
     assert_eq!((answer.status, answer.header("connection")), (201, Some("close")));

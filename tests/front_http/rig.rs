@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::TryRecvError;
 use futures_channel::oneshot;
@@ -86,6 +86,20 @@ impl Rig {
         if let Some(front) = self.front.take() {
             front.join().expect("the front does not panic").expect("the front ends well");
         }
+    }
+
+    /// Begins to stop the front, and returns when its listener is closed: it is draining. The thread returned ends with it.
+    pub fn stop_in_background(mut self) -> JoinHandle<Rig> {
+        let address = self.address;
+        let stopping = thread::spawn(move || {
+            self.stop();
+            self
+        });
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(address).is_ok() {
+            assert!(Instant::now() < deadline, "the listener stays open");
+        }
+        stopping
     }
 
     /// Ends the shards: their mailboxes are gone.
