@@ -23,7 +23,7 @@ pub use log::{HISTORY_LEN_MAX, Log};
 pub use members::{ClientId, Members, Position};
 pub use origin::Origin;
 pub use refusal::Refusal;
-pub use spec::{AdmitError, ChannelId, ChannelSpec, ChannelView, CreateError, Pattern, Place, Token};
+pub use spec::{AdmitError, ChannelId, ChannelSpec, ChannelView, CreateError, Pattern, Place, SlowPolicy, Token};
 
 use rotation::Rotation;
 

@@ -99,6 +99,31 @@ impl Pattern {
     }
 }
 
+/// What becomes of a client that falls further behind than it may (requirements, section 5).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SlowPolicy {
+    /// It is closed with 4408.
+    Disconnect,
+    /// It goes on at the newest message. Only pub-sub has this: what others are to get goes to one client alone.
+    Skip,
+}
+
+impl SlowPolicy {
+    pub const ALL: [SlowPolicy; 2] = [SlowPolicy::Disconnect, SlowPolicy::Skip];
+
+    /// The name in REST bodies and settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            SlowPolicy::Disconnect => "disconnect",
+            SlowPolicy::Skip => "skip",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<SlowPolicy> {
+        SlowPolicy::ALL.into_iter().find(|policy| policy.name() == name)
+    }
+}
+
 /// The fields a channel keeps from its creation to its end.
 #[derive(Debug)]
 pub struct ChannelSpec {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
 use crate::auth::Rules;
@@ -39,6 +40,29 @@ pub(super) fn auth_token(text: &str) -> Result<(), String> {
         len if len > LEN_MAX => Err(format!("it has {len} bytes")),
         _ if text.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(()),
         _ => Err("it has other characters".to_owned()),
+    }
+}
+
+/// Networks in CIDR notation, or single addresses, separated by spaces.
+pub(super) fn networks(text: &str) -> Result<(), String> {
+    parse_networks(text).map(drop)
+}
+
+/// See [`networks`].
+pub(super) fn parse_networks(text: &str) -> Result<Vec<IpNet>, String> {
+    let parse = |word: &str| {
+        let address = word.parse::<IpAddr>().map(IpNet::from);
+        address.or_else(|_| word.parse::<IpNet>()).map_err(|_| format!("'{}' is none", word.escape_debug()))
+    };
+    text.split_ascii_whitespace().map(parse).collect()
+}
+
+/// What a claim is compared with.
+pub(super) fn claim(text: &str) -> Result<(), String> {
+    const LEN_MAX: usize = 1024;
+    match text.chars().count() {
+        1..=LEN_MAX => Ok(()),
+        len => Err(format!("it has {len} characters")),
     }
 }
 

@@ -22,11 +22,15 @@ mod tests;
 mod values;
 
 use std::net::IpAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::auth::Rules;
+use crate::channel::SlowPolicy;
 use crate::http::Origins;
 
 pub use effective::{Effective, to_json, to_text};
@@ -53,6 +57,14 @@ pub struct ServeConfig {
     pub domain: String,
     /// Clients see `https` and `wss`.
     pub public_ssl: bool,
+    /// `None` = no TLS.
+    pub ssl: Option<SslConfig>,
+    /// The kernel may encrypt, if it can.
+    pub ktls: bool,
+    /// Those whose word on a client's address counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Trusted proxies begin each connection with a PROXY header.
+    pub proxy_protocol: bool,
     /// `1..=SHARDS_MAX`; `None` = one per core.
     pub shards: Option<NonZeroUsize>,
     /// What shards run on.
@@ -61,12 +73,44 @@ pub struct ServeConfig {
     pub max_message_size: u64,
     /// Bytes, per connection.
     pub max_lag: u64,
+    /// For channels that do not say.
+    pub slow_consumers: SlowPolicy,
+    /// Bytes, per shard; `None` = half of the host's memory for all shards together.
+    pub shard_memory: Option<u64>,
     /// Of the whole relay; `None` = as many as open files allow.
     pub max_connections: Option<u64>,
+    /// `None` = no limit.
+    pub max_connections_per_address: Option<NonZeroU64>,
     /// Of the whole relay.
     pub max_channels: u64,
+    /// `None` = no limit.
+    pub max_channels_per_address: Option<NonZeroU64>,
+    /// Messages per second and client; `None` = no limit.
+    pub message_rate: Option<NonZeroU64>,
+    /// Bytes per second and client; `None` = no limit.
+    pub byte_rate: Option<NonZeroU64>,
+    /// Connections per second and address; `None` = no limit.
+    pub connection_rate: Option<NonZeroU64>,
+    /// HTTP requests per second and address; `None` = no limit.
+    pub request_rate: Option<NonZeroU64>,
     /// Milliseconds.
     pub head_timeout: u64,
+    /// Milliseconds, of TLS.
+    pub handshake_timeout: u64,
+    /// Milliseconds between two requests of a connection.
+    pub idle_timeout: u64,
+    /// Bytes.
+    pub max_uri_size: usize,
+    /// Bytes.
+    pub max_head_size: usize,
+    /// Bytes.
+    pub max_body_size: usize,
+    /// `None` = clients are not pinged.
+    pub ping_interval: Option<Duration>,
+    /// Messages are compressed for clients that ask for it.
+    pub deflate: bool,
+    /// `None` = JSON Web Tokens are not taken.
+    pub jwt: Option<JwtConfig>,
     /// Microseconds; 0 = not at all.
     pub spin: u64,
     /// Seconds.
@@ -96,6 +140,28 @@ pub struct AuthConfig {
     pub resources: Rules,
 }
 
+/// Where the certificate is.
+#[derive(Clone, Debug)]
+pub struct SslConfig {
+    /// A chain in PEM.
+    pub cert_path: PathBuf,
+    /// A private key in PEM.
+    pub key_path: PathBuf,
+}
+
+/// What JSON Web Tokens are checked with; at least one of the paths is there.
+#[derive(Clone, Debug)]
+pub struct JwtConfig {
+    /// A public key in PEM, or a secret.
+    pub key_path: Option<PathBuf>,
+    /// A JWK set.
+    pub jwks_path: Option<PathBuf>,
+    /// What `iss` has to be; `None` = anything.
+    pub issuer: Option<String>,
+    /// What `aud` has to be or contain; `None` = nobody asks.
+    pub audience: Option<String>,
+}
+
 /// How shards talk to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Driver {
@@ -123,6 +189,22 @@ impl ServeConfig {
         Duration::from_millis(self.head_timeout)
     }
 
+    /// How long a TLS handshake may take.
+    pub fn handshake_timeout(&self) -> Duration {
+        Duration::from_millis(self.handshake_timeout)
+    }
+
+    /// How long an HTTP connection may wait for its next request.
+    pub fn idle_timeout(&self) -> Duration {
+        Duration::from_millis(self.idle_timeout)
+    }
+
+    /// Most bytes of one shard for messages: the setting, or its share of half of the host's memory.
+    pub fn shard_memory(&self) -> u64 {
+        let share = || host_memory() / 2 / self.shard_count() as u64;
+        self.shard_memory.unwrap_or_else(share).max(SHARD_MEMORY_MIN)
+    }
+
     /// How long a shard looks for work before it sleeps; zero = not at all.
     pub fn spin(&self) -> Duration {
         Duration::from_micros(self.spin)
@@ -133,6 +215,15 @@ impl ServeConfig {
         Duration::from_secs(self.drain)
     }
 }
+
+/// Bytes of memory that the host has.
+fn host_memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    info.totalram as u64 * u64::from(info.mem_unit.max(1))
+}
+
+/// Less would not hold a shard's buffers and one large message.
+const SHARD_MEMORY_MIN: u64 = 16 << 20;
 
 /// The shard count in a client id is 16 bits wide; no host has more cores than this.
 pub const SHARDS_MAX: usize = 1024;

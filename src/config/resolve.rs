@@ -51,9 +51,10 @@ pub fn load(
     }
     values.let_debug_set_the_log_level();
     let readme = values.read_readme(read, &mut refusals);
-    // A token that stands in the file, but is none, has been refused already.
+    // What stands in the file, but is wrong, has been refused already.
     if refusals.is_empty() {
         values.check_auth(&mut refusals);
+        values.check_ssl(&mut refusals);
     }
     if !refusals.is_empty() {
         return Err(refusals);
@@ -146,8 +147,27 @@ impl Values {
         else {
             return;
         };
+        // Or keys that other tokens are checked with.
+        if ["jwt-key-path", "jwt-jwks-path"].iter().any(|name| matches!(self.get(name), Some((Some(_), _)))) {
+            return;
+        }
         let token = table::find("auth-token");
         refusals.push(Refusal::Missing { by: origin.call("auth"), flag: token.flag(), variable: token.variable() });
+    }
+
+    /// TLS needs a certificate and its key.
+    fn check_ssl(&self, refusals: &mut Vec<Refusal>) {
+        let Some((Some(Value::Bool(true)), origin)) = self.get("ssl") else { return };
+        for name in ["ssl-cert-path", "ssl-key-path"] {
+            if let Some((None, _)) = self.get(name) {
+                let path = table::find(name);
+                refusals.push(Refusal::Missing {
+                    by: origin.call("ssl"),
+                    flag: path.flag(),
+                    variable: path.variable(),
+                });
+            }
+        }
     }
 
     fn warnings(&self, environment: &Environment) -> Vec<String> {

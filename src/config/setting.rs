@@ -58,6 +58,7 @@ pub enum Unit {
     Seconds,
     Milliseconds,
     Microseconds,
+    PerSecond,
     Port,
     /// Of what the setting is about.
     Count,
@@ -196,6 +197,7 @@ impl Unit {
             Unit::Seconds => " seconds",
             Unit::Milliseconds => " milliseconds",
             Unit::Microseconds => " microseconds",
+            Unit::PerSecond => " per second",
             Unit::Port | Unit::Count => "",
         }
     }
@@ -206,6 +208,7 @@ impl Unit {
             Unit::Seconds => "SECONDS",
             Unit::Milliseconds => "MS",
             Unit::Microseconds => "MICROS",
+            Unit::PerSecond => "RATE",
             Unit::Port => "PORT",
             Unit::Count => "COUNT",
         }

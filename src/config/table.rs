@@ -27,7 +27,7 @@ pub const SETTINGS: &[Setting] = &[
         ..setting(
             "port",
             port_from(0),
-            Text("8080"),
+            Computed("8080, or 8443 with ssl", port),
             "Port to listen on; 0 lets the system choose (the chosen one is printed).",
         )
     },
@@ -60,17 +60,48 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         short: Some('s'),
         further_variables: &["WRS_SSL"],
-        unsupported: &[("true", "this version speaks no TLS: put a TLS proxy in front, and set public-ssl")],
-        ..setting("ssl", Kind::Bool, Text("false"), "HTTPS and WSS on the port; not in this version.")
+        ..setting("ssl", Kind::Bool, Text("false"), "HTTPS and WSS on the port, with the certificate and key below.")
     },
     Setting {
         further_variables: &["WRS_SSL_CERT_PATH"],
-        ..setting("ssl-cert-path", Kind::Path, Unset("none"), "Certificate for `ssl`; not read without it.")
+        ..setting(
+            "ssl-cert-path",
+            Kind::Path,
+            Unset("none"),
+            "Certificate for `ssl`, in PEM, with those that lead to its root behind it; read anew on SIGHUP.",
+        )
     },
     Setting {
         further_variables: &["WRS_SSL_KEY_PATH"],
-        ..setting("ssl-key-path", Kind::Path, Unset("none"), "Key for `ssl`; not read without it.")
+        ..setting(
+            "ssl-key-path",
+            Kind::Path,
+            Unset("none"),
+            "Private key for `ssl`, in PEM; a file that only the relay's user may read; read anew on SIGHUP.",
+        )
     },
+    setting(
+        "ktls",
+        Kind::Choice(&["auto", "off"]),
+        Text("auto"),
+        "Whether the kernel encrypts what is sent to TLS clients; auto = if it can.",
+    ),
+    setting(
+        "trusted-proxies",
+        Kind::List {
+            value_name: "NETWORKS",
+            allowed: "networks such as 10.0.0.0/8 or 2001:db8::/32, or addresses",
+            check: allowed::networks,
+        },
+        Unset("none"),
+        "Proxies whose word on a client's address counts: Forwarded, X-Forwarded-For, and the PROXY protocol.",
+    ),
+    setting(
+        "proxy-protocol",
+        Kind::Bool,
+        Text("false"),
+        "Trusted proxies begin each connection with a header of the PROXY protocol, version 2.",
+    ),
     // Who may do what
     Setting {
         short: Some('a'),
@@ -105,12 +136,31 @@ pub const SETTINGS: &[Setting] = &[
         "cors-origins",
         Kind::List { value_name: "ORIGINS", allowed: Origins::ALLOWED, check: allowed::cors_origins },
         Text("*"),
-        "Web pages that may use the API: those of these origins.",
+        "Web pages that may use the API and open WebSockets: those of these origins.",
     ),
     Setting {
         further_variables: &["WRS_BROWSER_ONLY"],
         ..setting("browser-only", Kind::Bool, Text("false"), "Channels can be created and deleted with GET too.")
     },
+    setting(
+        "jwt-key-path",
+        Kind::Path,
+        Unset("none"),
+        "Key that JSON Web Tokens are checked with: a public key in PEM (RS256, EdDSA), or a secret (HS256).",
+    ),
+    setting("jwt-jwks-path", Kind::Path, Unset("none"), "Keys that JSON Web Tokens are checked with: a JWK set."),
+    setting(
+        "jwt-issuer",
+        Kind::Text { value_name: "ISS", allowed: "1 to 1024 characters", check: allowed::claim },
+        Unset("anyone"),
+        "Who JSON Web Tokens have to be issued by (`iss`).",
+    ),
+    setting(
+        "jwt-audience",
+        Kind::Text { value_name: "AUD", allowed: "1 to 1024 characters", check: allowed::claim },
+        Unset("not asked for"),
+        "Whom JSON Web Tokens have to be meant for (`aud`).",
+    ),
     // What channels are like
     Setting {
         further_variables: &["WRS_TOKEN_LENGTH"],
@@ -147,19 +197,77 @@ pub const SETTINGS: &[Setting] = &[
         Text("4194304"),
         "How far behind a client may fall; over it, it is closed with 4408. One message always fits.",
     ),
-    setting("max-connections", count(1, 1 << 32), Unset("as many as open files allow"), "Most connections at once."),
-    setting("max-channels", count(1, 1 << 32), Text("1000000"), "Most channels at once."),
     setting(
-        "head-timeout",
-        Kind::Integer { min: 1, max: 3_600_000, unit: Unit::Milliseconds },
-        Text("10000"),
-        "How long an HTTP head may take to arrive; then the connection is closed.",
+        "slow-consumers",
+        Kind::Choice(&["disconnect", "skip"]),
+        Text("disconnect"),
+        "What becomes of clients over max-lag: closed with 4408, or (pub-sub) taken to the newest message.",
     ),
     setting(
-        "ping-interval",
-        Kind::Integer { min: 0, max: 0, unit: Unit::Milliseconds },
+        "shard-memory",
+        Kind::Integer { min: 16 << 20, max: 1 << 50, unit: Unit::Bytes },
+        Computed("half of the host's memory, divided by the shards", shard_memory),
+        "Most memory of one shard for messages; over it, those who hold most of it are closed with 4408.",
+    ),
+    setting("max-connections", count(1, 1 << 32), Unset("as many as open files allow"), "Most connections at once."),
+    setting(
+        "max-connections-per-address",
+        count(0, 1 << 32),
         Text("0"),
-        "How often a client is pinged; 0 = never, as this version sends no pings.",
+        "Most connections at once from one address, or one IPv6 network of 64 bits; 0 = no limit.",
+    ),
+    setting("max-channels", count(1, 1 << 32), Text("1000000"), "Most channels at once."),
+    setting(
+        "max-channels-per-address",
+        count(0, 1 << 32),
+        Text("0"),
+        "Most channels at once that were created from one address; 0 = no limit.",
+    ),
+    setting(
+        "message-rate",
+        per_second(),
+        Text("0"),
+        "Messages a second that a client may send; over it: 1008; 0 = no limit.",
+    ),
+    setting(
+        "byte-rate",
+        per_second(),
+        Text("0"),
+        "Bytes a second that a client may send; over it: 1008; 0 = no limit.",
+    ),
+    setting(
+        "connection-rate",
+        per_second(),
+        Text("0"),
+        "Connections a second that one address may open; over it: 429; 0 = no limit.",
+    ),
+    setting(
+        "request-rate",
+        per_second(),
+        Text("200"),
+        "HTTP requests a second that one address may make; over it: 429; 0 = no limit.",
+    ),
+    setting(
+        "head-timeout",
+        milliseconds(1),
+        Text("10000"),
+        "How long an HTTP head may take to arrive, and then a body; over it: 408.",
+    ),
+    setting("handshake-timeout", milliseconds(1), Text("10000"), "How long a TLS handshake may take; then it is cut."),
+    setting(
+        "idle-timeout",
+        milliseconds(1),
+        Text("60000"),
+        "How long an HTTP connection may wait for its next request; then it is closed.",
+    ),
+    setting("max-uri-size", bytes_from(64, 1 << 20), Text("8192"), "Longest request target; over it: 414."),
+    setting("max-head-size", bytes_from(1024, 1 << 20), Text("16384"), "Longest HTTP head; over it: 431."),
+    setting("max-body-size", bytes_from(1024, 1 << 30), Text("65536"), "Longest HTTP body; over it: 413."),
+    setting(
+        "ping-interval",
+        Kind::Integer { min: 0, max: 3_600_000, unit: Unit::Milliseconds },
+        Text("30000"),
+        "How often a client is pinged; one that is silent for two of them is cut; 0 = never.",
     ),
     setting(
         "drain",
@@ -189,10 +297,12 @@ pub const SETTINGS: &[Setting] = &[
         Text("0"),
         "How long a shard looks for work before it sleeps: faster, for a core that is busy anyway; 50 is a good value.",
     ),
-    Setting {
-        unsupported: &[("true", "this version has no permessage-deflate")],
-        ..setting("deflate", Kind::Bool, Text("false"), "Compresses messages; not in this version.")
-    },
+    setting(
+        "deflate",
+        Kind::Bool,
+        Text("false"),
+        "Compresses messages for clients that ask for it (permessage-deflate); it costs time.",
+    ),
     // What it says
     setting(
         "log-level",
@@ -250,11 +360,31 @@ const fn port_from(min: u64) -> Kind {
 }
 
 const fn bytes(max: u64) -> Kind {
-    Kind::Integer { min: 1, max, unit: Unit::Bytes }
+    bytes_from(1, max)
+}
+
+const fn bytes_from(min: u64, max: u64) -> Kind {
+    Kind::Integer { min, max, unit: Unit::Bytes }
+}
+
+const fn milliseconds(min: u64) -> Kind {
+    Kind::Integer { min, max: 3_600_000, unit: Unit::Milliseconds }
+}
+
+const fn per_second() -> Kind {
+    Kind::Integer { min: 0, max: 1 << 40, unit: Unit::PerSecond }
 }
 
 const fn count(min: u64, max: u64) -> Kind {
     Kind::Integer { min, max, unit: Unit::Count }
+}
+
+fn port(config: &ServeConfig) -> Value {
+    Value::Integer(u64::from(config.port))
+}
+
+fn shard_memory(config: &ServeConfig) -> Value {
+    Value::Integer(config.shard_memory())
 }
 
 fn public_port(config: &ServeConfig) -> Value {

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::auth::Rules;
 use crate::http::Origins;
 
+use super::allowed::parse_networks;
 use super::origin::Origin;
 use super::setting::Value;
-use super::{AuthConfig, Driver, Secret, ServeConfig};
+use super::{AuthConfig, Driver, JwtConfig, Secret, ServeConfig, SlowPolicy, SslConfig};
 
 /// Values and where they came from, by the settings' names. Those that were refused are missing; `None` = unset.
 #[derive(Debug, Default)]
@@ -32,17 +35,41 @@ impl Values {
     pub fn to_config(&self, readme: Option<Arc<str>>) -> ServeConfig {
         ServeConfig {
             host: self.address("host"),
-            port: self.port("port").expect("it has a default"),
+            port: self.port("port").unwrap_or(if self.bool("ssl") { SSL_PORT } else { PORT }),
             public_port: self.port("public-port"),
             domain: self.text("domain").to_owned(),
-            public_ssl: self.bool("public-ssl"),
+            public_ssl: self.bool("public-ssl") || self.bool("ssl"),
+            ssl: self.ssl(),
+            ktls: self.text("ktls") == "auto",
+            trusted_proxies: parse_networks(self.text("trusted-proxies")).expect("they were checked"),
+            proxy_protocol: self.bool("proxy-protocol"),
             shards: self.integer("shards").and_then(|count| NonZeroUsize::new(count as usize)),
             driver: if self.text("driver") == "uring" { Driver::Uring } else { Driver::Auto },
             max_message_size: self.set_integer("max-message-size"),
             max_lag: self.set_integer("max-lag"),
+            slow_consumers: if self.text("slow-consumers") == "skip" {
+                SlowPolicy::Skip
+            } else {
+                SlowPolicy::Disconnect
+            },
+            shard_memory: self.integer("shard-memory"),
             max_connections: self.integer("max-connections"),
+            max_connections_per_address: self.limit("max-connections-per-address"),
             max_channels: self.set_integer("max-channels"),
+            max_channels_per_address: self.limit("max-channels-per-address"),
+            message_rate: self.limit("message-rate"),
+            byte_rate: self.limit("byte-rate"),
+            connection_rate: self.limit("connection-rate"),
+            request_rate: self.limit("request-rate"),
             head_timeout: self.set_integer("head-timeout"),
+            handshake_timeout: self.set_integer("handshake-timeout"),
+            idle_timeout: self.set_integer("idle-timeout"),
+            max_uri_size: self.set_integer("max-uri-size") as usize,
+            max_head_size: self.set_integer("max-head-size") as usize,
+            max_body_size: self.set_integer("max-body-size") as usize,
+            ping_interval: self.limit("ping-interval").map(|interval| Duration::from_millis(interval.get())),
+            deflate: self.bool("deflate"),
+            jwt: self.jwt(),
             spin: self.set_integer("spin"),
             drain: self.set_integer("drain"),
             token_length: self.set_integer("token-length") as usize,
@@ -84,6 +111,41 @@ impl Values {
         Some(AuthConfig { token: token.clone(), resources })
     }
 
+    fn ssl(&self) -> Option<SslConfig> {
+        if !self.bool("ssl") {
+            return None;
+        }
+        let path = |name| self.path(name).expect("ssl was checked to have both").to_owned();
+        Some(SslConfig { cert_path: path("ssl-cert-path"), key_path: path("ssl-key-path") })
+    }
+
+    fn jwt(&self) -> Option<JwtConfig> {
+        let (key_path, jwks_path) = (self.path("jwt-key-path"), self.path("jwt-jwks-path"));
+        if key_path.is_none() && jwks_path.is_none() {
+            return None;
+        }
+        let claim = |name| Some(self.text(name)).filter(|claim| !claim.is_empty()).map(str::to_owned);
+        Some(JwtConfig {
+            key_path: key_path.map(Path::to_owned),
+            jwks_path: jwks_path.map(Path::to_owned),
+            issuer: claim("jwt-issuer"),
+            audience: claim("jwt-audience"),
+        })
+    }
+
+    fn path(&self, name: &str) -> Option<&Path> {
+        match self.value(name) {
+            Some(Value::Path(value)) => Some(value),
+            None => None,
+            other => unreachable!("{name} is {other:?}"),
+        }
+    }
+
+    /// An integer that has a default, where 0 stands for none.
+    fn limit(&self, name: &str) -> Option<NonZeroU64> {
+        NonZeroU64::new(self.set_integer(name))
+    }
+
     fn address(&self, name: &str) -> IpAddr {
         match self.value(name) {
             Some(Value::Address(value)) => *value,
@@ -117,3 +179,7 @@ impl Values {
         }
     }
 }
+
+/// The ports without TLS and with it (requirements, section 4).
+const PORT: u16 = 8080;
+const SSL_PORT: u16 = 8443;
