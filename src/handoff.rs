@@ -15,6 +15,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::budget::Permit;
 use crate::channel::{ChannelId, ChannelSpec, ChannelView, Rights, Token};
+use crate::ws::deflate::Window;
 
 pub use crate::channel::{AdmitError, CreateError, Place};
 
@@ -87,11 +88,13 @@ pub struct Terms {
     pub rights: Rights,
     /// When it is to be closed with 4401; `None` = never.
     pub ends_at: Option<Instant>,
+    /// What messages are compressed with; `None` = they are not.
+    pub window: Option<Window>,
 }
 
 impl Terms {
     /// What the channel's token gives.
-    pub const UNLIMITED: Terms = Terms { rights: Rights::ALL, ends_at: None };
+    pub const UNLIMITED: Terms = Terms { rights: Rights::ALL, ends_at: None, window: None };
 }
 
 /// Messages in a shard's mailbox at which questions are refused (503): seconds of work.

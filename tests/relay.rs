@@ -11,7 +11,7 @@ use ringrelay::relay::{Input, Limits, Output, Relay, Terms};
 use ringrelay::time::Time;
 
 const LAG_MAX: u64 = 10_000;
-const TERMS: Terms = Terms { rights: Rights::ALL, ends_at: None };
+const TERMS: Terms = Terms { rights: Rights::ALL, ends_at: None, window: None };
 
 fn at(ms: u64) -> Time {
     Time::ZERO + Duration::from_millis(ms)
@@ -72,7 +72,7 @@ fn complete_all(relay: &mut Relay, now: Time) -> Vec<(ClientId, Vec<u8>)> {
                     sent.push((client, bytes));
                 }
                 Output::Cut(client) => relay.handle(now, client, Input::Closed),
-                Output::CancelSend(_) | Output::ShutWrite(_) => {}
+                Output::Submit | Output::CancelSend(_) | Output::ShutWrite(_) => {}
             }
         }
     }
@@ -426,7 +426,7 @@ fn join_with(relay: &mut Relay, id: &str, terms: Terms) -> ClientId {
     client
 }
 
-const PUBLISHER: Terms = Terms { rights: Rights { publish: true, subscribe: false }, ends_at: None };
+const PUBLISHER: Terms = Terms { rights: Rights { publish: true, subscribe: false }, ends_at: None, window: None };
 
 #[test]
 fn who_may_only_publish_gets_nothing_of_others_and_no_turns() {
@@ -473,7 +473,7 @@ fn a_publisher_that_hears_nothing_holds_no_log() {
 fn a_subscriber_that_sends_is_closed_with_1008() {
     let (mut relay, _) = with_clients(spec("a", Pattern::PubSub), 1);
     let rights = Rights { publish: false, subscribe: true };
-    let subscriber = join_with(&mut relay, "a", Terms { rights, ends_at: None });
+    let subscriber = join_with(&mut relay, "a", Terms { rights, ends_at: None, window: None });
     say(&mut relay, at(1), subscriber, b"x");
     let sent = complete_all(&mut relay, at(1));
     assert_eq!(sent, [(subscriber, b"\x88\x23\x03\xf0the token has no right to publish".to_vec())]);
@@ -482,7 +482,7 @@ fn a_subscriber_that_sends_is_closed_with_1008() {
 #[test]
 fn a_client_is_closed_when_its_token_ends() {
     let (mut relay, _) = with_clients(spec("a", Pattern::PubSub), 1);
-    let client = join_with(&mut relay, "a", Terms { rights: Rights::ALL, ends_at: Some(at(50)) });
+    let client = join_with(&mut relay, "a", Terms { rights: Rights::ALL, ends_at: Some(at(50)), window: None });
     assert_eq!(relay.next_deadline(), Some(at(50)));
     assert_eq!(complete_all(&mut relay, at(49)), []);
     assert_eq!(complete_all(&mut relay, at(50)), [(client, b"\x88\x0f\x11\x31token expired".to_vec())]);

@@ -5,10 +5,12 @@ use futures_channel::oneshot;
 use super::{Front, guard};
 use crate::channel::{ChannelId, ChannelView, Token};
 use crate::handoff::{CreateError, Credentials, Reply, Seat, ShardHandle, Terms, ToShard};
+use crate::http::upgrade::UpgradeError;
 use crate::http::{Framing, Head, Response, Status, Target, query, upgrade};
 use crate::pages;
 use crate::rest::{self, ApiError, ChannelRequest};
 use crate::route::{self, Action};
+use crate::ws::deflate::{self, Agreed, MalformedExtensions};
 
 /// A whole request.
 #[derive(Clone, Copy)]
@@ -150,9 +152,12 @@ async fn connect(front: &Front, request: Request<'_>, query: &str, id: ChannelId
     match (accept, token) {
         (Ok(accept), Some(token)) => {
             let credentials = Credentials::Token(Token::new(token));
+            let compression = compression(front, request)?;
             let reply = ask(&shard, |reply| ToShard::Admit { id, credentials, reply });
             let seat = front.answered(reply).await??;
-            Ok(Answer::Join { seat, terms: Terms::UNLIMITED, response: accept.response() })
+            let terms = Terms { window: compression.map(|agreed| agreed.window), ..Terms::UNLIMITED };
+            let response = accept.response(compression.map(Agreed::response).as_deref());
+            Ok(Answer::Join { seat, terms, response })
         }
         (Ok(_), None) => Err(ApiError::TokenMissing),
         // A browser does not tell a page why its WebSocket was refused. The same request without the upgrade does, and
@@ -165,6 +170,15 @@ async fn connect(front: &Front, request: Request<'_>, query: &str, id: ChannelId
         }
         (Err(error), _) => Err(error.into()),
     }
+}
+
+/// How messages are to be compressed; `None` = not at all.
+fn compression(front: &Front, request: Request<'_>) -> Result<Option<Agreed>, ApiError> {
+    if !front.settings.deflate {
+        return Ok(None);
+    }
+    let offers = request.head.fields(request.received).all("sec-websocket-extensions");
+    deflate::negotiate(offers).map_err(|MalformedExtensions| UpgradeError::Extensions.into())
 }
 
 fn ask<T>(shard: &ShardHandle, question: impl FnOnce(Reply<T>) -> ToShard) -> oneshot::Receiver<T> {

@@ -46,6 +46,8 @@ pub struct FrontSettings {
     pub browser_only: bool,
     /// Guards the API; `None` = it is open.
     pub auth: Option<Arc<Auth>>,
+    /// Messages are compressed for clients that ask for it.
+    pub deflate: bool,
     /// What becomes of slow clients in channels that do not say.
     pub slow_consumers: SlowPolicy,
     /// Hexadecimal digits of a channel's token, 32 or more: each is 4 random bits.
@@ -85,6 +87,7 @@ impl FrontSettings {
             cors: config.cors_origins.clone(),
             browser_only: config.browser_only,
             auth: config.auth.as_ref().map(|auth| Arc::new(auth_of(auth))),
+            deflate: config.deflate,
             slow_consumers: config.slow_consumers,
             token_len: config.token_length,
             id_half_len: config.id_length,

@@ -21,13 +21,15 @@ pub enum UpgradeError {
     Key,
     /// It has a body, which could be taken for frames.
     Body,
+    /// `Sec-WebSocket-Extensions` breaks its grammar (RFC 6455, section 9.1).
+    Extensions,
 }
 
 impl UpgradeError {
     pub fn status(self) -> Status {
         match self {
             UpgradeError::NotAsked | UpgradeError::Version => Status::UPGRADE_REQUIRED,
-            UpgradeError::Key | UpgradeError::Body => Status::BAD_REQUEST,
+            UpgradeError::Key | UpgradeError::Body | UpgradeError::Extensions => Status::BAD_REQUEST,
         }
     }
 
@@ -39,6 +41,9 @@ impl UpgradeError {
             }
             UpgradeError::Version => "the WebSocket version must be 13",
             UpgradeError::Key => "Sec-WebSocket-Key must be one header with the base64 form of 16 bytes",
+            UpgradeError::Extensions => {
+                "Sec-WebSocket-Extensions must be a list of extensions, each with parameters behind semicolons"
+            }
             UpgradeError::Body => "a request that opens a WebSocket must not have a body",
         }
     }
@@ -49,10 +54,15 @@ impl UpgradeError {
 pub struct Accept([u8; 28]);
 
 impl Accept {
-    /// The whole answer that opens the WebSocket.
-    pub fn response(&self) -> Vec<u8> {
+    /// The whole answer that opens the WebSocket, with the value of `Sec-WebSocket-Extensions`, if any were agreed on.
+    pub fn response(&self, extensions: Option<&str>) -> Vec<u8> {
         let head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
-        [head.as_slice(), b"Sec-WebSocket-Accept: ", &self.0, b"\r\n\r\n"].concat()
+        let mut response = [head.as_slice(), b"Sec-WebSocket-Accept: ", &self.0, b"\r\n"].concat();
+        if let Some(extensions) = extensions {
+            response.extend([b"Sec-WebSocket-Extensions: ", extensions.as_bytes(), b"\r\n"].concat());
+        }
+        response.extend(b"\r\n");
+        response
     }
 }
 
@@ -111,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_example_of_rfc_6455_is_accepted() {
-        let response = String::from_utf8(checked(REQUEST).unwrap().response()).unwrap();
+        let response = String::from_utf8(checked(REQUEST).unwrap().response(None)).unwrap();
         assert!(response.starts_with("HTTP/1.1 101 Switching Protocols\r\n"));
         assert!(response.ends_with("\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"));
     }

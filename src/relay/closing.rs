@@ -80,23 +80,32 @@ impl Relay {
     /// Takes a session out of its channel, ready to read what is left for it. Returns the end of that.
     pub(super) fn leave_room(&mut self, slot: u32) -> u64 {
         let session = &mut self.sessions[slot as usize];
-        let Some((room, membership)) = session.place.take() else { return session.cursor_mut().offset() };
+        let Some((room_slot, membership)) = session.place.take() else { return session.cursor_mut().offset() };
         if let Some(at) = session.expires_at.take() {
             self.timers.unset(at, Timer::TokenEnd(slot));
         }
-        let channel = &mut self.rooms[room].channel;
+        let reads = session.reads;
+        if reads.is_some() {
+            // What was said before is still for this client.
+            self.compress(room_slot);
+        }
+        let (room, session) = (&mut self.rooms[room_slot], &mut self.sessions[slot as usize]);
         let head = match membership {
             Membership::Listener(_) => {
-                // One that is skipping reads a copy.
+                let log = room.log(reads);
+                // One that is skipping reads a copy, and one that reads the history holds it.
                 if !session.is_skipping() {
-                    channel.log.attach(session.cursor_mut());
+                    log.attach(session.cursor_mut());
                 }
-                channel.log.head()
+                log.head()
             }
             Membership::Speaker(_) => session.cursor_mut().offset(),
         };
-        if let Some(moved) = channel.leave(membership) {
-            self.sessions[moved.slot as usize].place = Some((room, membership));
+        if let (Some(window), Some(logs)) = (reads, &mut room.compressed) {
+            logs.leave(window);
+        }
+        if let Some(moved) = room.channel.leave(membership) {
+            self.sessions[moved.slot as usize].place = Some((room_slot, membership));
         }
         head
     }

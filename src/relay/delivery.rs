@@ -54,46 +54,48 @@ impl Relay {
     fn take_in(&mut self, now: Time, slot: u32, event: Event<'_>) {
         match event {
             Event::Close(code) => self.end(now, slot, code),
-            Event::Message(..) | Event::Ping(_) | Event::Pong if !self.may_send(now, slot) => {}
+            Event::Message(..) | Event::Compressed(..) | Event::Ping(_) | Event::Pong if !self.may_send(now, slot) => {}
             Event::Pong => {}
-            Event::Message(..) | Event::Ping(_) if self.sessions[slot as usize].phase == Phase::Closing => {}
+            Event::Message(..) | Event::Compressed(..) | Event::Ping(_)
+                if self.sessions[slot as usize].phase == Phase::Closing => {}
             Event::Ping(payload) => self.push(slot, Opcode::Pong, payload),
             Event::Message(kind, payload) => self.deliver(now, slot, kind, payload),
+            Event::Compressed(kind, payload) => self.inflate(now, slot, kind, payload),
         }
     }
 
     /// Passes a message on as the pattern of its channel says.
-    fn deliver(&mut self, now: Time, slot: u32, kind: MessageKind, payload: &[u8]) {
+    pub(super) fn deliver(&mut self, now: Time, slot: u32, kind: MessageKind, payload: &[u8]) {
         let session = &mut self.sessions[slot as usize];
         let (room_slot, membership) = session.place.expect("an open session is in a channel");
         if !session.may_publish {
             return self.end(now, slot, CloseCode::MayNotPublish);
         }
         let listens = matches!(membership, Membership::Listener(_));
-        let channel = &mut self.rooms[room_slot].channel;
+        let room = &mut self.rooms[room_slot];
+        let channel = &mut room.channel;
         let opcode = opcode_of(kind);
         match channel.deliver(membership, payload) {
             Ok(Delivery::Back) => {
                 channel.touch(now);
-                push_frame(&mut session.outbox, opcode, payload);
-                return self.queue(slot);
+                return self.push_message(slot, opcode, [payload, &[], &[]]);
             }
             Ok(Delivery::All { exclude_sender }) => {
                 channel.touch(now);
                 let header = server_header(opcode, payload.len());
                 let offset = channel.log.append([&header, payload]);
                 if exclude_sender && listens {
-                    session.leave_out(offset..channel.log.head());
+                    match &mut room.compressed {
+                        Some(logs) if session.reads.is_some() => logs.leave_out(offset, slot, session.serial),
+                        _ => session.leave_out(offset..channel.log.head()),
+                    }
                 }
                 return self.grow(now, room_slot);
             }
-            Ok(Delivery::One(client)) => self.push(client.slot, opcode, payload),
+            Ok(Delivery::One(client)) => self.push_message(client.slot, opcode, [payload, &[], &[]]),
             Ok(Delivery::RequestToOne(client, request)) => {
                 let origin = OriginMember::new(self.origin_of(slot));
-                let [before, origin, after] = request.parts(&origin);
-                let header = server_header(opcode, before.len() + origin.len() + after.len());
-                self.sessions[client.slot as usize].outbox.push([&header, before, origin, after]);
-                self.queue(client.slot);
+                self.push_message(client.slot, opcode, request.parts(&origin));
             }
             Ok(Delivery::RequestToOthers(request)) => {
                 let origin = OriginMember::new(self.origin_of(slot));
@@ -142,7 +144,7 @@ impl Relay {
                 session.go_on_after(requested_to, log.head());
             }
         }
-        self.push(receiver, opcode, payload);
+        self.push_message(receiver, opcode, [payload, &[], &[]]);
     }
 
     /// Puts a frame into a client's outbox.

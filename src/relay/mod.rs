@@ -4,6 +4,7 @@
 //! ([`Relay::drain`]): what one tick brought is handled first and sent afterwards, so that a send carries all of it.
 
 mod closing;
+mod compression;
 mod delivery;
 mod heartbeat;
 mod limits;
@@ -20,12 +21,14 @@ use crate::channel::{ClientId, CreateError, Membership, Place, Rights, SlowPolic
 use crate::chunk::{Cursor, Pieces};
 use crate::session::{Phase, Rates, Session};
 use crate::time::Time;
-use crate::ws::{CloseCode, Opcode};
+use crate::ws::deflate::Window;
+use crate::ws::{CloseCode, Decoder, Opcode};
 
 pub use crate::session::SEND_LEN_MAX;
 pub use limits::{Limits, TURN_LEN_MAX};
 pub use tally::Tally;
 
+use compression::Codec;
 use heartbeat::Heartbeat;
 use rooms::Rooms;
 use timers::{Timer, Timers};
@@ -36,6 +39,8 @@ pub struct Terms {
     pub rights: Rights,
     /// When it is to be closed with 4401; `None` = never.
     pub ends_at: Option<Time>,
+    /// What messages are compressed with; `None` = they are not.
+    pub window: Option<Window>,
 }
 
 /// What happened to a connection.
@@ -60,6 +65,8 @@ pub enum Output {
     CancelSend(ClientId),
     /// Shut the sending side of the connection.
     ShutWrite(ClientId),
+    /// Begin with what was said so far, before the rest is asked for: it takes its time.
+    Submit,
     /// Close the socket, once nothing is in flight on it.
     Cut(ClientId),
 }
@@ -82,6 +89,9 @@ pub struct Relay {
     tally: Tally,
     /// Slots of rooms whose log has grown since the last drain; each once.
     grown: Vec<u32>,
+    /// Slots of rooms of which the plain log was flushed, and the compressed ones are to be.
+    to_compress: Vec<u32>,
+    codec: Codec,
     /// Slots of sessions that may have something to send; each once (`Session::queued`).
     queued: Vec<u32>,
     /// Slots of sessions whose send in flight is to be ended before a new one is started.
@@ -110,6 +120,8 @@ impl Relay {
             rates: Rates::new(limits.message_rate, limits.byte_rate, limits.message_len_max),
             tally: Tally::default(),
             grown: Vec::new(),
+            to_compress: Vec::new(),
+            codec: Codec::default(),
             queued: Vec::new(),
             cancels: Vec::new(),
             outputs: Vec::new(),
@@ -176,15 +188,21 @@ impl Relay {
     /// Takes a connection in, with `response` to be sent first. Its channel may be gone since it was admitted; then it
     /// is told so by a close frame.
     pub fn join(&mut self, now: Time, place: Place, response: &[u8], terms: Terms) -> ClientId {
+        // What came before is not for who comes now.
+        self.compress(place.slot);
         let entry = self.sessions.vacant_entry();
         let client = ClientId { shard: self.shard, slot: entry.key() as u32 };
         self.joined = self.joined.wrapping_add(1);
         let (serial, message_len_max) = (self.joined, self.limits.message_len_max);
         match self.rooms.at(place) {
             Some(room) if !self.shutting_down => {
-                let (cursor, head) = (room.channel.log.join(), room.channel.log.head());
                 room.channel.release();
+                let (cursor, head) = (room.channel.log.join(), room.channel.log.head());
                 let mut session = Session::new(serial, message_len_max, response, cursor, head);
+                if let Some(window) = terms.window {
+                    room.compress_for(&mut session, window);
+                    session.decoder = Decoder::with_deflate(message_len_max);
+                }
                 session.place = Some((place.slot, room.channel.join(client, terms.rights)));
                 (session.may_publish, session.expires_at) = (terms.rights.publish, terms.ends_at);
                 session.allowance = self.rates.as_ref().map(|rates| Box::new(rates.allowance(now)));
@@ -275,15 +293,25 @@ impl Relay {
         }
         self.beat(now);
         self.flush_logs(now, &mut emit);
-        self.cancel_sends(&mut emit);
+        self.send_queued(now, &mut emit);
+        if !self.to_compress.is_empty() {
+            emit(Output::Submit);
+            self.flush_compressed(now, &mut emit);
+            self.send_queued(now, &mut emit);
+        }
+        (self.taken_len, self.made_len) = (0, 0);
+        self.outputs.drain(..).for_each(emit);
+    }
+
+    /// Goes on with the connections that may have something to send.
+    fn send_queued(&mut self, now: Time, emit: &mut impl FnMut(Output)) {
+        self.cancel_sends(emit);
         let mut next = 0;
         while let Some(slot) = self.queued.get(next).copied() {
-            self.send(now, slot, &mut emit);
+            self.send(now, slot, emit);
             next += 1;
         }
         self.queued.clear();
-        (self.taken_len, self.made_len) = (0, 0);
-        self.outputs.drain(..).for_each(emit);
     }
 
     /// Pings the clients whose turn it is, and cuts those that did not stir since the last two pings. No close frame:
@@ -310,42 +338,66 @@ impl Relay {
     /// Starts a send to every subscriber of a log that has grown, unless one is in flight: that one takes up the rest
     /// when it ends.
     fn flush_logs(&mut self, now: Time, emit: &mut impl FnMut(Output)) {
-        let lag_max = self.limits.lag_max();
-        let (mut slow, mut behind) = (Vec::new(), Vec::new());
-        for slot in self.grown.drain(..) {
+        for slot in std::mem::take(&mut self.grown) {
             // A room may have been removed since; then its clients were attached to what they are still to get.
             let Some(room) = self.rooms.get_mut(slot).filter(|room| room.grown) else { continue };
             room.grown = false;
-            let (head, flushed) = (room.channel.log.head(), room.channel.log.flushed());
-            let policy = room.channel.spec().slow_consumers;
-            for client in room.channel.members().iter() {
-                let session = &mut self.sessions[client.slot as usize];
-                if session.is_skipping() {
-                    continue;
-                }
-                room.channel.log.attach(session.cursor_mut());
-                if session.is_slow(lag_max, flushed) {
-                    self.tally.slow.push((policy, session.lag(flushed)));
-                    match policy {
-                        SlowPolicy::Disconnect => slow.push(client.slot),
-                        SlowPolicy::Skip => behind.push(client.slot),
+            if let Some(logs) = room.compressed.as_mut().filter(|logs| logs.are_read()) {
+                logs.attach(&room.channel.log);
+                self.to_compress.push(slot);
+            }
+            self.flush_log(now, slot, None, emit);
+        }
+    }
+
+    /// The same for one form of a channel's log and those who read it.
+    fn flush_log(&mut self, now: Time, slot: u32, reads: Option<Window>, emit: &mut impl FnMut(Output)) {
+        let lag_max = self.limits.lag_max();
+        let mut slow = Vec::new();
+        let Some(room) = self.rooms.get_mut(slot) else { return };
+        let policy = room.channel.spec().slow_consumers;
+        let log = room.log(reads);
+        let (head, flushed) = (log.head(), log.flushed());
+        for client in room.channel.members().iter() {
+            let session = &mut self.sessions[client.slot as usize];
+            if session.reads != reads {
+                continue;
+            }
+            if session.is_skipping() {
+                if let Some(later) = session.later_mut() {
+                    log.attach(later);
+                    let lag = flushed.saturating_sub(later.offset());
+                    if lag > lag_max {
+                        slow.push((client.slot, lag));
                     }
-                } else if let Some(pieces) = session.next_send(head) {
-                    emit(Output::Send(client, pieces));
                 }
+                continue;
             }
-            room.channel.log.mark_flushed();
-        }
-        for slot in slow {
-            self.close(now, slot, CloseCode::SlowConsumer);
-        }
-        for slot in behind {
-            self.sessions[slot as usize].skip();
-            if self.sessions[slot as usize].holds_log() {
-                self.cancels.push(slot);
+            log.attach(session.cursor_mut());
+            if session.is_slow(lag_max, flushed) {
+                slow.push((client.slot, session.lag(flushed)));
+            } else if let Some(pieces) = session.next_send(head) {
+                emit(Output::Send(client, pieces));
             }
-            self.queue(slot);
         }
+        room.log_mut(reads).mark_flushed();
+        for (slot, lag) in slow {
+            self.tally.slow.push((policy, lag));
+            match policy {
+                SlowPolicy::Disconnect => self.close(now, slot, CloseCode::SlowConsumer),
+                SlowPolicy::Skip => self.skip(slot),
+            }
+        }
+    }
+
+    /// Takes a client to the newest message.
+    fn skip(&mut self, slot: u32) {
+        let session = &mut self.sessions[slot as usize];
+        session.skip();
+        if session.holds_log() {
+            self.cancels.push(slot);
+        }
+        self.queue(slot);
     }
 
     /// Ends the sends that hold what nobody waits for any more.
@@ -357,10 +409,20 @@ impl Relay {
         }
     }
 
+    /// Has a session that left its log go on there, if it is ready for that.
+    fn resume(&mut self, slot: u32, head: u64) -> bool {
+        let resumed = self.sessions.get_mut(slot as usize).and_then(|session| session.resume(head));
+        self.tally.skipped_len += resumed.unwrap_or(0);
+        resumed.is_some()
+    }
+
     /// Goes on with one connection: the next send, or the next step towards its end.
     fn send(&mut self, now: Time, slot: u32, emit: &mut impl FnMut(Output)) {
-        let head = self.head_of(slot);
+        let mut head = self.head_of(slot);
         let client = ClientId { shard: self.shard, slot };
+        if self.resume(slot, head) {
+            head = self.head_of(slot);
+        }
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         session.queued = false;
         if matches!(session.phase, Phase::Shut | Phase::Cut) {
@@ -368,9 +430,6 @@ impl Relay {
         }
         // What it is behind in a log is judged where the log is flushed.
         let too_slow = session.phase == Phase::Open && session.is_slow(self.limits.lag_max(), 0);
-        if let Some(skipped) = session.resume(head) {
-            self.tally.skipped_len += skipped;
-        }
         session.outbox.mark_flushed();
         if too_slow {
             self.tally.slow.push((SlowPolicy::Disconnect, session.lag(0)));
@@ -415,7 +474,14 @@ impl Relay {
     fn head_of(&mut self, slot: u32) -> u64 {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return u64::MAX };
         match session.place {
-            Some((room, Membership::Listener(_))) => self.rooms[room].channel.log.head(),
+            Some((room, Membership::Listener(_))) => match session.reads {
+                None => self.rooms[room].channel.log.head(),
+                // What is compressed ahead of its time is sent in its turn; a client may have come after it.
+                reads => {
+                    let flushed = self.rooms[room].log(reads).flushed();
+                    if session.is_skipping() { flushed } else { flushed.max(session.cursor_mut().offset()) }
+                }
+            },
             Some((_, Membership::Speaker(_))) => session.cursor_mut().offset(),
             None => u64::MAX,
         }
@@ -451,10 +517,9 @@ impl Relay {
                 room.cool_at = None;
                 let idle_at = room.channel.active_at() + COOL_AFTER;
                 if idle_at <= now {
-                    room.channel.log.cool();
+                    room.cool();
                 }
-                // What history holds stays, and whoever appends next looks again.
-                if room.channel.log.is_warm() && !room.channel.log.has_history() {
+                if room.is_warm() {
                     self.cool_at(slot, if idle_at > now { idle_at } else { now + COOL_AFTER });
                 }
             }

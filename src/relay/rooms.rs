@@ -5,8 +5,12 @@ use std::ops::{Index, IndexMut};
 
 use slab::Slab;
 
-use crate::channel::{Channel, ChannelId, Place};
+use crate::channel::{Channel, ChannelId, Log, Pattern, Place};
+use crate::session::Session;
 use crate::time::Time;
+use crate::ws::deflate::Window;
+
+use super::compression::CompressedLogs;
 
 /// A channel and what the relay notes about it.
 #[derive(Debug)]
@@ -16,10 +20,63 @@ pub(super) struct Room {
     pub generation: u32,
     /// Whether the log has grown since the last drain.
     pub grown: bool,
+    /// Its log for those who compress; `None` = nobody has yet.
+    pub compressed: Option<Box<CompressedLogs>>,
     /// When its `Timer::Expire` is due; `None` = it has none.
     pub expire_at: Option<Time>,
     /// When its `Timer::Cool` is due; `None` = it has none: the log holds no memory.
     pub cool_at: Option<Time>,
+}
+
+impl Room {
+    /// The log that is read in this form; `None` = the plain one.
+    pub(super) fn log(&self, reads: Option<Window>) -> &Log {
+        match (reads, &self.compressed) {
+            (Some(window), Some(logs)) => logs.log(window),
+            (None, _) | (_, None) => &self.channel.log,
+        }
+    }
+
+    pub(super) fn log_mut(&mut self, reads: Option<Window>) -> &mut Log {
+        match (reads, &mut self.compressed) {
+            (Some(window), Some(logs)) => logs.log_mut(window),
+            (None, _) | (_, None) => &mut self.channel.log,
+        }
+    }
+
+    /// Has a session that is coming send and get compressed messages.
+    pub(super) fn compress_for(&mut self, session: &mut Session, window: Window) {
+        session.window = Some(window);
+        // Requests stay plain: replies are put behind them by their places in that log.
+        if self.channel.spec().pattern != Pattern::PubSub {
+            return;
+        }
+        let (log, head) = (&self.channel.log, self.channel.log.head());
+        let logs = self.compressed.get_or_insert_with(|| Box::new(CompressedLogs::new(head)));
+        logs.join(window, head);
+        session.reads = Some(window);
+        let cursor = logs.log(window).join();
+        if log.has_history() {
+            session.read_history_first(head, cursor);
+        } else {
+            session.read_from(cursor);
+        }
+    }
+
+    /// Whether the logs hold memory that [`cool`](Self::cool) might give back.
+    pub(super) fn is_warm(&self) -> bool {
+        // What history holds stays, and whoever appends next looks again.
+        let plain = self.channel.log.is_warm() && !self.channel.log.has_history();
+        plain || self.compressed.as_ref().is_some_and(|logs| logs.are_warm())
+    }
+
+    /// Gives back memory that nobody reads.
+    pub(super) fn cool(&mut self) {
+        self.channel.log.cool();
+        if let Some(logs) = &mut self.compressed {
+            logs.cool();
+        }
+    }
 }
 
 /// All channels of a shard.
@@ -39,7 +96,14 @@ impl Rooms {
             return None;
         }
         self.generation = self.generation.wrapping_add(1);
-        let room = Room { channel, generation: self.generation, grown: false, expire_at: None, cool_at: None };
+        let room = Room {
+            channel,
+            generation: self.generation,
+            grown: false,
+            compressed: None,
+            expire_at: None,
+            cool_at: None,
+        };
         let slot = self.slots.insert(room) as u32;
         self.by_id.insert(id, slot);
         Some(slot)

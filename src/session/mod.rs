@@ -11,9 +11,12 @@ use crate::channel::Membership;
 use crate::chunk::{Cursor, Pieces};
 use crate::outbox::Outbox;
 use crate::time::Time;
+use crate::ws::deflate::Window;
 use crate::ws::{CloseCode, Decoder, MessageKind, Opcode, frame_len, server_header};
 
 use order::Order;
+
+use skip::Later;
 
 pub use rate::{Allowance, Rates};
 
@@ -33,6 +36,12 @@ pub struct Session {
     pub may_publish: bool,
     /// What it may still send; `None` = as much as it likes.
     pub allowance: Option<Box<Allowance>>,
+    /// What its messages are compressed with; `None` = they are not.
+    pub window: Option<Window>,
+    /// The form of the log that it reads; `None` = the plain one.
+    pub reads: Option<Window>,
+    /// Where it goes on in the log that it reads, once it has got the history, which is kept plain; `None` = it is there.
+    later: Option<Box<Later>>,
     /// Pings since the client was last heard of.
     pub silent_for: u8,
     /// Whether the client has closed its sending side.
@@ -123,6 +132,9 @@ impl Session {
             deadline: None,
             expires_at: None,
             may_publish: true,
+            window: None,
+            reads: None,
+            later: None,
             silent_for: 0,
             allowance: None,
             hung_up: false,
@@ -149,9 +161,10 @@ impl Session {
 
     /// Leaves `range`, a record just appended to the log, out of what this client is sent.
     pub fn leave_out(&mut self, range: Range<u64>) {
-        match self.own.back_mut() {
+        let own = self.later.as_mut().map_or(&mut self.own, |later| &mut later.own);
+        match own.back_mut() {
             Some(last) if last.end == range.start => last.end = range.end,
-            _ => self.own.push_back(range),
+            _ => own.push_back(range),
         }
     }
 
@@ -195,26 +208,38 @@ impl Session {
             | CloseCode::Echo(_)
             | CloseCode::ProtocolError(_)
             | CloseCode::InvalidText
+            | CloseCode::BrokenDeflate
             | CloseCode::MayNotPublish
             | CloseCode::RateLimit
             | CloseCode::TooLarge => (Phase::Ending, LogEnd::NextRecord),
         };
-        (self.phase, self.log_end) = (phase, if self.is_skipping() { self.log_end } else { log_end });
-        self.forget_order();
+        self.phase = phase;
+        self.stop_reading(log_end);
     }
 
     /// Begins to end without a close frame: the client has gone, or at least will not answer.
     pub fn abandon(&mut self) {
         debug_assert!(self.phase == Phase::Open);
         self.phase = Phase::Ending;
-        if !self.is_skipping() {
-            self.log_end = LogEnd::NextRecord;
-        }
-        self.forget_order();
+        self.stop_reading(LogEnd::NextRecord);
     }
 
-    /// What will not be sent cannot go first.
-    fn forget_order(&mut self) {
+    /// Sets where the log ends for a session that ends.
+    fn stop_reading(&mut self, log_end: LogEnd) {
+        self.log_end = match (self.later.take(), self.log_end) {
+            // It ends in the history, or behind it.
+            (Some(_), history_end) => {
+                if matches!(log_end, LogEnd::NextRecord) {
+                    log_end
+                } else {
+                    history_end
+                }
+            }
+            (None, LogEnd::Head) => log_end,
+            // It reads a copy already.
+            (None, LogEnd::At(_) | LogEnd::NextRecord | LogEnd::Rest(_)) => self.log_end,
+        };
+        // What will not be sent cannot go first.
         if matches!(self.log_end, LogEnd::NextRecord) {
             self.order = None;
         }

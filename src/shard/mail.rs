@@ -60,7 +60,7 @@ impl Shard {
             let _ = rustix::net::sockopt::set_tcp_user_timeout(&socket, unacked_ms_max);
         }
         let ends_at = terms.ends_at.map(|at| Time::from_start(at.saturating_duration_since(self.started)));
-        let terms = Terms { rights: terms.rights, ends_at };
+        let terms = Terms { rights: terms.rights, ends_at, window: terms.window };
         let client = self.relay.join(now, place, &response, terms);
         self.adopt(now, client, socket, permit, received);
     }

@@ -219,6 +219,7 @@ impl Shard {
             }
             Output::CancelSend(client) => ring.cancel_send(client.slot),
             Output::ShutWrite(client) => connections.at(client.slot).shut_write(),
+            Output::Submit => ring.submit(),
             Output::Cut(client) => cut.push(client),
         });
         for client in cut {

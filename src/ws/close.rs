@@ -13,6 +13,9 @@ pub enum CloseCode {
     ProtocolError(&'static str),
     /// 1007: text, or the reason of a close frame, is not UTF-8.
     InvalidText,
+    /// 1007: a compressed message cannot be inflated. RFC 7692 names no code; as with text that is none, the payload is not
+    /// what its frame says.
+    BrokenDeflate,
     /// 1008: the client may not send, by the token that it was admitted with.
     MayNotPublish,
     /// 1008: the client sends more than its rate allows.
@@ -37,7 +40,7 @@ impl CloseCode {
             CloseCode::Echo(code) => code,
             CloseCode::GoingAway => 1001,
             CloseCode::ProtocolError(_) => 1002,
-            CloseCode::InvalidText => 1007,
+            CloseCode::InvalidText | CloseCode::BrokenDeflate => 1007,
             CloseCode::MayNotPublish | CloseCode::RateLimit => 1008,
             CloseCode::TooLarge => 1009,
             CloseCode::TokenExpired => 4401,
@@ -54,6 +57,7 @@ impl CloseCode {
             CloseCode::GoingAway => "relay is shutting down",
             CloseCode::ProtocolError(rule) => rule,
             CloseCode::InvalidText => "text is not valid UTF-8",
+            CloseCode::BrokenDeflate => "compressed data is broken",
             CloseCode::MayNotPublish => "the token has no right to publish",
             CloseCode::RateLimit => "rate limit exceeded",
             CloseCode::TooLarge => "message too large",

@@ -2,6 +2,7 @@
 
 use arrayvec::ArrayVec;
 
+use super::deflate::compressed_len_max;
 use super::frame::HEADER_LEN_MAX;
 use super::mask::unmask;
 use super::utf8::{NotUtf8, Utf8Check};
@@ -11,6 +12,9 @@ use super::{CloseCode, FrameHeader, MessageKind, Opcode};
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     Message(MessageKind, &'a [u8]),
+    /// A message as it came, compressed: to be inflated with [`super::deflate::Inflater`], then checked with
+    /// [`MessageKind::check`]. Only where deflate was agreed on.
+    Compressed(MessageKind, &'a [u8]),
     /// To be answered with a pong of the same payload (at most 125 bytes).
     Ping(&'a [u8]),
     /// Unasked for, or the answer to a ping.
@@ -25,15 +29,19 @@ pub enum Event<'a> {
 pub struct Decoder {
     /// Largest message, in bytes.
     message_len_max: u64,
+    /// Whether messages may come compressed.
+    deflate: bool,
     /// The beginning of a header that is not all there yet.
     header: ArrayVec<u8, HEADER_LEN_MAX>,
     /// The frame whose payload is arriving.
     frame: Option<Incoming>,
     /// Kind of the message that is arriving; `None` = between messages.
     kind: Option<MessageKind>,
-    /// What has arrived of it; `message.len() <= message_len_max`.
+    /// Whether that message is compressed; between messages, whether the last one was.
+    compressed: bool,
+    /// What has arrived of it; `message.len() <= message_len_max`, or what that may become if it is compressed.
     message: Vec<u8>,
-    /// State of the check of `message`, if it is text.
+    /// State of the check of `message`, if it is text and not compressed.
     utf8: Utf8Check,
     /// What has arrived of a control frame's payload; at most 125 bytes.
     control: Vec<u8>,
@@ -49,17 +57,26 @@ struct Incoming {
 }
 
 impl Decoder {
+    /// For a connection without extensions.
     pub fn new(message_len_max: u64) -> Decoder {
         Decoder {
             message_len_max,
+            deflate: false,
             header: ArrayVec::new(),
             frame: None,
             kind: None,
+            compressed: false,
             message: Vec::new(),
             utf8: Utf8Check::default(),
             control: Vec::new(),
             handed_out: false,
         }
+    }
+
+    /// For a connection that agreed on permessage-deflate. A compressed message is refused while it arrives only if it is
+    /// longer than any compressor makes one of `message_len_max`; its inflater holds the limit itself.
+    pub fn with_deflate(message_len_max: u64) -> Decoder {
+        Decoder { deflate: true, ..Decoder::new(message_len_max) }
     }
 
     /// The next event in `input`, which is shortened by what was used; `None` = all of it was. Payloads are unmasked in
@@ -79,13 +96,15 @@ impl Decoder {
                     let payload = take(input, header.payload_len as usize);
                     unmask(payload, header.mask, 0);
                     let kind = kind_of(header.opcode);
-                    if kind == MessageKind::Text && simdutf8::basic::from_utf8(payload).is_err() {
-                        return Err(CloseCode::InvalidText);
+                    if header.compressed {
+                        return Ok(Some(Event::Compressed(kind, payload)));
                     }
+                    kind.check(payload)?;
                     return Ok(Some(Event::Message(kind, payload)));
                 }
                 if matches!(header.opcode, Opcode::Text | Opcode::Binary) {
                     self.kind = Some(kind_of(header.opcode));
+                    self.compressed = header.compressed;
                 }
                 self.frame = Some(Incoming { header, received: 0 });
             }
@@ -94,6 +113,10 @@ impl Decoder {
                 Opcode::Continuation | Opcode::Text | Opcode::Binary if !header.fin => {}
                 Opcode::Continuation | Opcode::Text | Opcode::Binary => {
                     let kind = self.kind.take().expect("a data frame belongs to a message");
+                    if self.compressed {
+                        self.handed_out = true;
+                        return Ok(Some(Event::Compressed(kind, &self.message)));
+                    }
                     if kind == MessageKind::Text && !self.utf8.is_complete() {
                         return Err(CloseCode::InvalidText);
                     }
@@ -119,7 +142,7 @@ impl Decoder {
     /// The next header, checked; `None` = it is not all there yet.
     fn take_header(&mut self, input: &mut &mut [u8]) -> Result<Option<FrameHeader>, CloseCode> {
         let header = if self.header.is_empty() {
-            match FrameHeader::parse(input).map_err(CloseCode::ProtocolError)? {
+            match FrameHeader::parse(input, self.deflate).map_err(CloseCode::ProtocolError)? {
                 Some((header, len)) => {
                     take(input, len);
                     header
@@ -135,7 +158,8 @@ impl Decoder {
                 let Some(byte) = input.first().copied() else { return Ok(None) };
                 take(input, 1);
                 self.header.push(byte);
-                if let Some((header, _)) = FrameHeader::parse(&self.header).map_err(CloseCode::ProtocolError)? {
+                let parsed = FrameHeader::parse(&self.header, self.deflate).map_err(CloseCode::ProtocolError)?;
+                if let Some((header, _)) = parsed {
                     self.header.clear();
                     break header;
                 }
@@ -158,7 +182,12 @@ impl Decoder {
             (Opcode::Continuation, Some(_)) | (Opcode::Text | Opcode::Binary, None) => {}
         }
         let before = if self.kind.is_some() { self.message.len() as u64 } else { 0 };
-        if header.payload_len > self.message_len_max - before { Err(CloseCode::TooLarge) } else { Ok(()) }
+        if header.payload_len <= self.message_len_max.saturating_sub(before) {
+            return Ok(());
+        }
+        let compressed = if self.kind.is_some() { self.compressed } else { header.compressed };
+        let fits = compressed && header.payload_len <= compressed_len_max(self.message_len_max) - before;
+        if fits { Ok(()) } else { Err(CloseCode::TooLarge) }
     }
 
     /// Moves what has come of the frame's payload to where it is collected; the header, once it is complete.
@@ -174,7 +203,7 @@ impl Decoder {
         if header.opcode.is_control() {
             self.control.extend_from_slice(part);
         } else {
-            if self.kind == Some(MessageKind::Text) {
+            if self.kind == Some(MessageKind::Text) && !self.compressed {
                 self.utf8.feed(part).map_err(|NotUtf8| CloseCode::InvalidText)?;
             }
             self.message.extend_from_slice(part);

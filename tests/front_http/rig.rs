@@ -28,6 +28,7 @@ pub fn settings() -> FrontSettings {
         readme: render_guide("# The guide\n").into(),
         cors: Origins::ALL,
         browser_only: false,
+        deflate: false,
         slow_consumers: SlowPolicy::Disconnect,
         auth: None,
         token_len: 32,

@@ -14,7 +14,7 @@ use super::client::{Client, Due, End, Unit, masked};
 
 /// Largest message; small, so that the bound is met often.
 const MESSAGE_LEN_MAX: u64 = 3000;
-const TERMS: Terms = Terms { rights: Rights::ALL, ends_at: None };
+const TERMS: Terms = Terms { rights: Rights::ALL, ends_at: None, window: None };
 const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
 /// The largest message, with its header and an origin: a lag bound below it counts as this.
 const FRAME_LEN_MAX: u64 = MESSAGE_LEN_MAX + 10 + ORIGIN_MEMBER_LEN_MAX as u64;

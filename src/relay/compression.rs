@@ -1,0 +1,259 @@
+//! Compressed messages (RFC 7692): those that come are inflated, and what is broadcast is compressed once for all who want
+//! it so.
+//!
+//! The compressed form of a log is a log of its own, which grows only while someone reads it, and is written after the
+//! plain one has been sent: who does not compress does not wait for those who do.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use crate::channel::Log;
+use crate::chunk::{Cursor, Piece, Pieces};
+use crate::session::{Phase, push_frame};
+use crate::time::Time;
+use crate::ws::deflate::{Compressor, Inflater, Window};
+use crate::ws::{CloseCode, MessageKind, Opcode, frame_len, server_header, server_header_compressed};
+
+use super::{Output, Relay};
+
+/// What compresses and inflates for all connections of a shard; each part is made when it is first needed.
+#[derive(Debug, Default)]
+pub(super) struct Codec {
+    inflater: Option<Inflater>,
+    full: Option<Compressor>,
+    small: Option<Compressor>,
+    /// The last message inflated; kept for its memory.
+    inflated: Vec<u8>,
+    /// The last message to be compressed, and what it became.
+    plain: Vec<u8>,
+    deflated: Vec<u8>,
+}
+
+impl Codec {
+    /// A message compressed; `None` = it goes as it is.
+    fn compress(&mut self, window: Window, payload: &[u8]) -> Option<&[u8]> {
+        let compressor = match window {
+            Window::Full => &mut self.full,
+            Window::Small => &mut self.small,
+        };
+        compressor.get_or_insert_with(|| Compressor::new(window)).compress(payload, &mut self.deflated)
+    }
+
+    fn give_memory_back(&mut self) {
+        for buffer in [&mut self.inflated, &mut self.plain, &mut self.deflated] {
+            buffer.clear();
+            buffer.shrink_to(MEMORY_KEPT);
+        }
+    }
+}
+
+/// The logs of a channel for those who compress.
+#[derive(Debug)]
+pub(super) struct CompressedLogs {
+    /// How far the plain log has been compressed.
+    done: Cursor,
+    full: CompressedLog,
+    small: CompressedLog,
+    /// Records of the plain log, by their beginnings, that one client is not to get: its slot and serial. Ascending; only
+    /// those that are still to be compressed.
+    left_out: VecDeque<(u64, u32, u32)>,
+}
+
+#[derive(Debug)]
+struct CompressedLog {
+    log: Log,
+    /// The last record, while the log is read.
+    last: Range<u64>,
+    /// Connections that read it, or will.
+    readers: u32,
+}
+
+impl CompressedLogs {
+    /// Logs for a channel whose plain log ends at `head`.
+    pub(super) fn new(head: u64) -> CompressedLogs {
+        let empty = || CompressedLog { log: Log::new(0), last: 0..0, readers: 0 };
+        CompressedLogs { done: Cursor::at_end(head), full: empty(), small: empty(), left_out: VecDeque::new() }
+    }
+
+    fn of(&self, window: Window) -> &CompressedLog {
+        match window {
+            Window::Full => &self.full,
+            Window::Small => &self.small,
+        }
+    }
+
+    fn of_mut(&mut self, window: Window) -> &mut CompressedLog {
+        match window {
+            Window::Full => &mut self.full,
+            Window::Small => &mut self.small,
+        }
+    }
+
+    pub(super) fn log(&self, window: Window) -> &Log {
+        &self.of(window).log
+    }
+
+    pub(super) fn log_mut(&mut self, window: Window) -> &mut Log {
+        &mut self.of_mut(window).log
+    }
+
+    /// Whether anyone reads them.
+    pub(super) fn are_read(&self) -> bool {
+        self.full.readers + self.small.readers > 0
+    }
+
+    pub(super) fn join(&mut self, window: Window, head: u64) {
+        if !self.are_read() {
+            self.done = Cursor::at_end(head);
+            self.left_out.clear();
+        }
+        self.of_mut(window).readers += 1;
+    }
+
+    pub(super) fn leave(&mut self, window: Window) {
+        self.of_mut(window).readers -= 1;
+    }
+
+    /// Notes that the record of the plain log that begins at `offset` is not for this client.
+    pub(super) fn leave_out(&mut self, offset: u64, slot: u32, serial: u32) {
+        self.left_out.push_back((offset, slot, serial));
+    }
+
+    /// Appends a record of the plain log to those that are read.
+    fn append(&mut self, codec: &mut Codec, record: &[Cell<u8>]) {
+        let header_len = match record[1].get() {
+            126 => 4,
+            127 => 10,
+            _ => 2,
+        };
+        let opcode = if record[0].get() & 0x0f == Opcode::Text as u8 { Opcode::Text } else { Opcode::Binary };
+        let mut message = std::mem::take(&mut codec.plain);
+        message.clear();
+        message.extend(record[header_len..].iter().map(Cell::get));
+        for window in [Window::Full, Window::Small] {
+            let CompressedLog { log, last, readers } = self.of_mut(window);
+            if *readers == 0 {
+                continue;
+            }
+            let offset = match codec.compress(window, &message) {
+                Some(deflated) => log.append([&server_header_compressed(opcode, deflated.len()), deflated]),
+                None => log.append([&server_header(opcode, message.len()), &message]),
+            };
+            *last = offset..log.head();
+        }
+        codec.plain = message;
+    }
+
+    /// Whether they hold memory that [`cool`](Self::cool) might give back.
+    pub(super) fn are_warm(&self) -> bool {
+        self.full.log.is_warm() || self.small.log.is_warm()
+    }
+
+    /// Gives back memory that nobody reads.
+    pub(super) fn cool(&mut self) {
+        self.full.log.cool();
+        self.small.log.cool();
+    }
+
+    /// Has the part that is still to be compressed held, before the plain log is flushed.
+    pub(super) fn attach(&mut self, log: &Log) {
+        log.attach(&mut self.done);
+    }
+}
+
+impl Relay {
+    /// Takes in a message that came compressed.
+    pub(super) fn inflate(&mut self, now: Time, slot: u32, kind: MessageKind, compressed: &[u8]) {
+        if self.sessions[slot as usize].phase != Phase::Open {
+            return;
+        }
+        let mut message = std::mem::take(&mut self.codec.inflated);
+        let inflater = self.codec.inflater.get_or_insert_default();
+        let inflated = inflater.inflate(compressed, self.limits.message_len_max, &mut message);
+        // Also what turns out to be too large has taken its time.
+        self.made_len += message.len();
+        match inflated.map_err(CloseCode::from).and_then(|()| kind.check(&message)) {
+            Ok(()) => self.deliver(now, slot, kind, &message),
+            Err(code) => self.end(now, slot, code),
+        }
+        self.codec.inflated = message;
+        self.codec.give_memory_back();
+    }
+
+    /// Puts a message of up to three parts into a client's outbox, compressed if it agreed on that.
+    pub(super) fn push_message(&mut self, slot: u32, opcode: Opcode, parts: [&[u8]; 3]) {
+        let Relay { sessions, codec, .. } = self;
+        let session = &mut sessions[slot as usize];
+        let [one, two, three] = parts;
+        match session.window {
+            None => {
+                let header = server_header(opcode, one.len() + two.len() + three.len());
+                session.outbox.push([&header, one, two, three]);
+            }
+            Some(window) => {
+                let mut message = std::mem::take(&mut codec.plain);
+                message.clear();
+                parts.iter().for_each(|part| message.extend_from_slice(part));
+                match codec.compress(window, &message) {
+                    Some(deflated) => {
+                        session.outbox.push([&server_header_compressed(opcode, deflated.len()), deflated])
+                    }
+                    None => push_frame(&mut session.outbox, opcode, &message),
+                }
+                codec.plain = message;
+                codec.give_memory_back();
+            }
+        }
+        self.queue(slot);
+    }
+
+    /// Compresses what a channel's log has got since the last time, for those who read it so.
+    pub(super) fn compress(&mut self, slot: u32) {
+        let Relay { rooms, sessions, codec, .. } = self;
+        let Some(room) = rooms.get_mut(slot) else { return };
+        let (log, Some(logs)) = (&room.channel.log, &mut room.compressed) else { return };
+        if !logs.are_read() {
+            return;
+        }
+        logs.attach(log);
+        while logs.done.offset() < log.head() {
+            let mut pieces = Pieces::new();
+            let len = logs.done.gather(log.head(), usize::MAX, &mut pieces);
+            let mut offset = logs.done.offset();
+            for mut cells in pieces.iter().map(Piece::cells) {
+                // Records are whole: none spans two chunks.
+                while !cells.is_empty() {
+                    let (record, rest) = cells.split_at(frame_len(cells));
+                    logs.append(codec, record);
+                    while logs.left_out.front().is_some_and(|(left_out, ..)| *left_out == offset) {
+                        let Some((_, client, serial)) = logs.left_out.pop_front() else { break };
+                        if let Some(session) =
+                            sessions.get_mut(client as usize).filter(|session| session.serial == serial)
+                            && let Some(window) = session.reads
+                        {
+                            session.leave_out(logs.of(window).last.clone());
+                        }
+                    }
+                    offset += record.len() as u64;
+                    cells = rest;
+                }
+            }
+            logs.done.advance(len, log.head());
+        }
+        codec.give_memory_back();
+    }
+
+    /// Compresses and sends what the plain logs were sent of before.
+    pub(super) fn flush_compressed(&mut self, now: Time, emit: &mut impl FnMut(Output)) {
+        for slot in std::mem::take(&mut self.to_compress) {
+            self.compress(slot);
+            for window in [Window::Full, Window::Small] {
+                self.flush_log(now, slot, Some(window), emit);
+            }
+        }
+    }
+}
+
+/// Memory that the codec keeps for each kind of message, in bytes.
+const MEMORY_KEPT: usize = 64 * 1024;

@@ -1,0 +1,116 @@
+//! Clients that compress beside clients that do not: all of them get the same.
+
+use proptest::prelude::*;
+use ringrelay::channel::{ChannelId, SlowPolicy};
+use ringrelay::time::Time;
+use ringrelay::ws::deflate::Window;
+
+use super::rig::{CHANNEL, Rig, numbers};
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// The first client publishes this many messages of this size.
+    Publish { count: usize, len: usize },
+    /// What the client has in flight goes out, up to so many bytes.
+    Send { client: usize, len: usize },
+    /// A client comes.
+    Join(Option<Window>),
+    /// The last client that came goes.
+    Leave,
+}
+
+fn windows() -> impl Strategy<Value = Option<Window>> {
+    prop_oneof![Just(None), Just(Some(Window::Full)), Just(Some(Window::Small))]
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (1usize..6, 4usize..900).prop_map(|(count, len)| Step::Publish { count, len }),
+        6 => (0usize..8, prop_oneof![Just(usize::MAX), 0usize..1500])
+            .prop_map(|(client, len)| Step::Send { client, len }),
+        2 => windows().prop_map(Step::Join),
+        1 => Just(Step::Leave),
+    ];
+    prop::collection::vec(step, 0..100)
+}
+
+fn run(rig: &mut Rig, steps: Vec<Step>) {
+    for step in steps {
+        match step {
+            Step::Publish { count, len } => {
+                // Some are not drained at once: clients come and go between a message and its flush.
+                (0..count).for_each(|_| rig.publish(len));
+                if len % 3 > 0 {
+                    rig.drain();
+                }
+            }
+            Step::Send { client, len } => rig.send(client % rig.readers.len(), len),
+            Step::Join(window) => rig.join(window),
+            Step::Leave if rig.readers.len() > 1 => rig.leave(),
+            Step::Leave => {}
+        }
+    }
+    rig.drain();
+    rig.settle();
+}
+
+proptest! {
+    #[test]
+    fn everyone_gets_everything_in_order(
+        first in windows(), steps in steps(), exclude_sender in any::<bool>(), history in 0u32..20,
+    ) {
+        let mut rig = Rig::new(1 << 30, |spec| {
+            spec.exclude_sender = exclude_sender;
+            spec.history = history;
+        });
+        rig.join(first);
+        run(&mut rig, steps);
+        for (client, reader) in rig.readers.iter().enumerate() {
+            let expected: Vec<u32> = match (client, exclude_sender) {
+                (0, true) => Vec::new(),
+                _ => (reader.from.saturating_sub(history) + 1..=rig.published).collect(),
+            };
+            prop_assert_eq!(numbers(&reader.got), expected, "client {} with {:?}", client, reader.window);
+        }
+    }
+
+    #[test]
+    fn slow_clients_get_whole_messages_in_order_and_the_newest(
+        first in windows(), steps in steps(), exclude_sender in any::<bool>(), history in 0u32..20,
+    ) {
+        let mut rig = Rig::new(1_100, |spec| {
+            spec.slow_consumers = SlowPolicy::Skip;
+            spec.exclude_sender = exclude_sender;
+            spec.history = history;
+        });
+        rig.join(first);
+        run(&mut rig, steps);
+        rig.publish(126);
+        rig.drain();
+        rig.settle();
+        for (client, reader) in rig.readers.iter().enumerate() {
+            let numbers = numbers(&reader.got);
+            prop_assert!(numbers.is_sorted_by(|one, other| one < other), "{:?}", numbers);
+            if !(client == 0 && exclude_sender) {
+                prop_assert_eq!(numbers.last().copied(), Some(rig.published));
+            }
+        }
+    }
+
+    #[test]
+    fn a_channel_that_is_deleted_says_so_to_everyone(first in windows(), steps in steps(), history in 0u32..20) {
+        let mut rig = Rig::new(1 << 30, |spec| spec.history = history);
+        rig.join(first);
+        run(&mut rig, steps);
+        rig.publish(200);
+        rig.relay.delete(Time::ZERO, &ChannelId::parse(CHANNEL).unwrap());
+        rig.drain();
+        rig.settle();
+        for reader in &mut rig.readers {
+            let close = b"\x88\x11\x11\x34channel deleted";
+            prop_assert!(reader.got.ends_with(close));
+            reader.got.truncate(reader.got.len() - close.len());
+            prop_assert_eq!(numbers(&reader.got).last().copied(), Some(rig.published), "what was said before comes first");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The logs of a channel in virtual time: what their readers get, for any order of events.
+
+mod compressing;
+mod rig;
+mod skipping;
