@@ -69,8 +69,8 @@ fn cycle(relay: &Relay, channel: &Channel, number: usize) {
         2 => {
             let mut client = RawClient::connect(relay, channel);
             client.send(&Frame::close(1000, ""));
-            client.expect_close(1000);
-            client.expect_end();
+            // Others may have had a word before.
+            assert_eq!(client.drain(), Some(1000));
         }
         3 => reset_at_the_end(RawClient::connect(relay, channel).stream()),
         // In the middle of a frame.

@@ -28,7 +28,7 @@ fn heads_that_are_almost_right_get_their_status() {
         ("a tab for a space", "GET\t/healthz HTTP/1.1\r\nHost: x\r\n\r\n", 400),
         ("a space at the end of the line", "GET /healthz HTTP/1.1 \r\nHost: x\r\n\r\n", 400),
         ("a version with more digits", "GET /healthz HTTP/1.10\r\nHost: x\r\n\r\n", 400),
-        ("a version in lower case", "GET /healthz http/1.1\r\nHost: x\r\n\r\n", 400),
+        ("a version in lower case", "GET /healthz http/1.1\r\nHost: x\r\n\r\n", 505),
         ("the version of long ago", "GET /healthz HTTP/0.9\r\nHost: x\r\n\r\n", 505),
         ("no host", "GET /healthz HTTP/1.1\r\n\r\n", 400),
         ("two hosts that agree", "GET /healthz HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", 400),
