@@ -1,6 +1,7 @@
 //! One WebSocket connection: what it has received in part, what it is to be sent, and how it ends.
 
 mod order;
+mod rate;
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -12,6 +13,8 @@ use crate::time::Time;
 use crate::ws::{CloseCode, Decoder, MessageKind, Opcode, frame_len, server_header};
 
 use order::Order;
+
+pub use rate::{Allowance, Rates};
 
 /// The state of a connection, from its upgrade until its socket is closed.
 #[derive(Debug)]
@@ -27,6 +30,10 @@ pub struct Session {
     pub expires_at: Option<Time>,
     /// Whether the client may send messages.
     pub may_publish: bool,
+    /// What it may still send; `None` = as much as it likes.
+    pub allowance: Option<Box<Allowance>>,
+    /// Pings since the client was last heard of.
+    pub silent_for: u8,
     /// Whether the client has closed its sending side.
     pub hung_up: bool,
     /// Set while the session stands in the relay's list of those that have something to send.
@@ -115,6 +122,8 @@ impl Session {
             deadline: None,
             expires_at: None,
             may_publish: true,
+            silent_for: 0,
+            allowance: None,
             hung_up: false,
             queued: false,
             cursor,

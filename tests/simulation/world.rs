@@ -103,7 +103,7 @@ impl World {
         let mut world = World {
             random,
             now: Time::ZERO,
-            relay: Relay::new(0, Limits { message_len_max: MESSAGE_LEN_MAX, lag_max }),
+            relay: Relay::new(0, Limits::new(MESSAGE_LEN_MAX, lag_max)),
             channels: Vec::new(),
             clients: Vec::new(),
             joined: 0,
