@@ -43,7 +43,9 @@ fn without_files_accepting_waits_and_goes_on_later() {
         assert_eq!(http.response().status, 200);
     }
     limit_files(&relay, before);
-    Live::start(&relay).finish();
+    let live = Live::start(&relay);
+    live.assert_goes_on(10);
+    live.finish();
 }
 
 /// Sets how many files the process may have open; gives the limit before.
