@@ -25,10 +25,8 @@ fuzz_target!(|data: &[u8]| {
     if method == Method::Options {
         return;
     }
-    let led: Vec<Action> = found
-        .iter()
-        .filter_map(|(method, spelling)| route(*method, spelling, browser_only).ok())
-        .collect();
+    let led: Vec<Action> =
+        found.iter().filter_map(|(method, spelling)| route(*method, spelling, browser_only).ok()).collect();
     assert!(led.contains(&action), "{method:?} {path} is {action:?}, its spellings are {found:?}");
     // A GET that creates or deletes is also the method that does so elsewhere.
     let elsewhere = match &action {
