@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use ringrelay::channel::{
     Channel, ChannelId, ChannelSpec, ClientId, Delivery, ORIGIN_MEMBER_LEN_MAX, Origin, OriginMember, Pattern, Refusal,
-    Token,
+    Rights, Token,
 };
 use ringrelay::time::Time;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -21,9 +21,9 @@ fuzz_target!(|message: &[u8]| {
 
 fn check(pattern: Pattern, message: &[u8]) {
     let mut channel = Channel::new(spec(pattern), Time::ZERO);
-    let sender = channel.join(ClientId { shard: 0, slot: 0 });
+    let sender = channel.join(ClientId { shard: 0, slot: 0 }, Rights::ALL);
     let other = ClientId { shard: 0, slot: 1 };
-    channel.join(other);
+    channel.join(other, Rights::ALL);
     let delivery = channel.deliver(sender, message);
 
     let Ok(members) = serde_json::from_slice::<Members>(message) else {
@@ -35,8 +35,10 @@ fn check(pattern: Pattern, message: &[u8]) {
         }
         return;
     };
-    let named = |name: &str| members.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value);
-    let (types, origins): (Vec<&Value>, Vec<&Value>) = (named("type").collect(), named("origin").collect());
+    let named = |name: &str| -> Vec<&Value> {
+        members.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value).collect()
+    };
+    let (types, origins) = (named("type"), named("origin"));
     let kind = if let [kind] = types.as_slice() { kind.as_str() } else { None };
     match kind {
         Some("request") => match delivery {
