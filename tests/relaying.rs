@@ -5,9 +5,6 @@ mod support;
 use std::net::Shutdown;
 use std::thread;
 
-use ringrelay::channel::ChannelId;
-use ringrelay::handoff::Mailbox;
-use ringrelay::registry::Registry;
 use serde_json::json;
 use support::client::Client;
 use support::frame::{BINARY, Frame, TEXT};
@@ -192,7 +189,7 @@ fn echo_keeps_the_order_of_a_burst() {
 #[test]
 fn channels_on_different_shards_relay_side_by_side() {
     let relay = Relay::start();
-    let [left, right] = channels_on_both_shards(&relay);
+    let [left, right] = relay.channels_on_both_shards(&json!({"pattern": "pub-sub"}));
     let mut clients: Vec<(Client, Client)> = [&left, &right, &left, &right]
         .map(|channel| (Client::connect(&relay, channel), Client::connect(&relay, channel)))
         .into();
@@ -245,19 +242,6 @@ fn one_shard_relays_too() {
     alice.send("hello");
     bob.expect("hello");
     alice.expect("hello");
-}
-
-/// Two pub-sub channels, one for each of the relay's two shards.
-fn channels_on_both_shards(relay: &Relay) -> [Channel; 2] {
-    let mailboxes: Vec<_> = (0..2).map(|_| Mailbox::new().expect("an eventfd")).collect();
-    let registry = Registry::new(mailboxes.iter().map(|(handle, _)| handle.clone()).collect());
-    [0, 1].map(|shard| {
-        let owned = |id: &String| {
-            std::ptr::eq(registry.owner(&ChannelId::parse(id).expect("an id")), &registry.shards()[shard])
-        };
-        let id = (0..).map(|number| format!("room-{number}")).find(owned).expect("some id falls on each shard");
-        relay.create(json!({"pattern": "pub-sub", "id": id}))
-    })
 }
 
 /// Sender and number of a message.

@@ -7,6 +7,9 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use ringrelay::channel::ChannelId;
+use ringrelay::handoff::Mailbox;
+use ringrelay::registry::Registry;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -177,6 +180,21 @@ impl Relay {
 
     pub fn pub_sub(&self) -> Channel {
         self.create(json!({"pattern": "pub-sub"}))
+    }
+
+    /// Two channels, one for each of the relay's two shards, created with these fields and an id.
+    pub fn channels_on_both_shards(&self, spec: &Value) -> [Channel; 2] {
+        let mailboxes: Vec<_> = (0..2).map(|_| Mailbox::new().expect("an eventfd")).collect();
+        let registry = Registry::new(mailboxes.iter().map(|(handle, _)| handle.clone()).collect());
+        [0, 1].map(|shard| {
+            let owned = |id: &String| {
+                std::ptr::eq(registry.owner(&ChannelId::parse(id).expect("an id")), &registry.shards()[shard])
+            };
+            let mut spec = spec.clone();
+            spec["id"] =
+                (0..).map(|number| format!("room-{number}")).find(owned).expect("some id falls on each").into();
+            self.create(spec)
+        })
     }
 
     /// What the relay says of a channel; `None` = there is none.

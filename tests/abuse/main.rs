@@ -1,0 +1,46 @@
+//! What clients can do to the relay by malice or by accident, against the running binary: whatever they do, other clients
+//! lose nothing, nothing of them is kept, and no thread panics. (Every relay here has to end with status 0 and without a
+//! panic when its test is over: `support::relay`.)
+//!
+//! - [`live`] is the channel that has to go on meanwhile, every message checked;
+//! - [`malformed`] and [`slow`] are about what is sent, and how slowly;
+//! - [`silent`], [`churn`], [`kills`] are clients that vanish or leave in every way;
+//! - [`storm`], [`buffers`], [`files`], [`neighbour`] are too much of something;
+//! - [`endings`] are channels that end while they are used.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod live;
+
+mod buffers;
+mod churn;
+mod endings;
+mod files;
+mod kills;
+mod malformed;
+mod neighbour;
+mod silent;
+mod slow;
+mod storm;
+
+use std::time::Duration;
+
+use socket2::SockRef;
+use std::net::TcpStream;
+use support::relay::Relay;
+
+/// A relay that refuses nobody for coming often: what many addresses do elsewhere, one does here.
+fn relay(flags: &[&str]) -> Relay {
+    Relay::start_with(&[&["--request-rate", "0"], flags].concat())
+}
+
+/// Checks that the relay has ears for others.
+fn assert_healthy(relay: &Relay) {
+    assert_eq!(relay.request("GET", "/healthz", None).status, 200);
+}
+
+/// Lets the stream end with a reset instead of in good order, when it is dropped.
+fn reset_at_the_end(stream: &TcpStream) {
+    SockRef::from(stream).set_linger(Some(Duration::ZERO)).expect("a TCP socket");
+}
