@@ -1,7 +1,7 @@
 //! The channels of a shard, by id and by slot.
 
-use std::collections::HashMap;
-use std::ops::{Index, IndexMut};
+use std::collections::BTreeMap;
+use std::ops::{Bound, Index, IndexMut};
 
 use slab::Slab;
 
@@ -26,7 +26,8 @@ pub(super) struct Room {
 #[derive(Debug, Default)]
 pub(super) struct Rooms {
     slots: Slab<Room>,
-    by_id: HashMap<ChannelId, u32>,
+    /// In order, so that a list can be told page by page.
+    by_id: BTreeMap<ChannelId, u32>,
     /// Generation of the last channel created.
     generation: u32,
 }
@@ -62,6 +63,12 @@ impl Rooms {
 
     pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut Room> {
         self.slots.get_mut(slot as usize)
+    }
+
+    /// The channels behind `id` by their ids, in order; `None` = all.
+    pub(super) fn behind(&self, id: Option<&ChannelId>) -> impl Iterator<Item = &Room> {
+        let start = id.map_or(Bound::Unbounded, Bound::Excluded);
+        self.by_id.range((start, Bound::Unbounded)).map(|(_, slot)| &self[*slot])
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Room> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::ops::Bound;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use ringrelay::front::{self, FrontSettings};
 use ringrelay::handoff::{AdmitError, CreateError, Join, Mailbox, Place, Seat, ShardHandle, ToShard};
 use ringrelay::http::Origins;
 use ringrelay::pages::render_guide;
+use ringrelay::peer::{AddressLimits, Addresses, TrustedProxies};
 use ringrelay::registry::Registry;
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -31,14 +33,20 @@ pub fn settings() -> FrontSettings {
         auth: None,
         token_len: 32,
         id_half_len: 4,
+        uri_len_max: 8 << 10,
         head_len_max: 16 << 10,
         body_len_max: 64 << 10,
+        idle_timeout: PATIENCE,
         head_timeout: PATIENCE,
         body_timeout: PATIENCE,
         answer_timeout: PATIENCE,
         connections_max: 64,
         connections: Budget::new(usize::MAX),
         channels: Budget::new(usize::MAX),
+        addresses: Addresses::new(AddressLimits::default()),
+        trusted_proxies: TrustedProxies::default(),
+        proxy_protocol: false,
+        speaks_tls: false,
         stop_grace: Duration::from_millis(200),
     }
 }
@@ -138,8 +146,10 @@ fn start_shard(joined: mpsc::Sender<Join>) -> (ShardHandle, JoinHandle<()>) {
                         let _ = reply.send(channels.get(id).map(view));
                     }
                 },
-                ToShard::List { reply } => {
-                    let _ = reply.send(channels.values().map(view).collect());
+                ToShard::List { after, max, reply } => {
+                    let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(id.to_string()));
+                    let page = channels.range((start, Bound::Unbounded)).take(max);
+                    let _ = reply.send(page.map(|(_, spec)| view(spec)).collect());
                 }
                 ToShard::Delete { id, reply } => {
                     let _ = reply.send(channels.remove(id.as_str()).is_some());
