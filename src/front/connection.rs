@@ -20,7 +20,7 @@ use super::exchange::{Answer, Request, answer};
 use super::listing::Listing;
 use super::socket::into_owned_fd;
 use crate::budget::Permit;
-use crate::handoff::Seat;
+use crate::handoff::{Seat, Terms};
 use crate::http::{
     CONTINUE, ChunkedDecoder, ChunkedError, Delimiter, Ending, Framing, Grant, Head, HeadLimits, HeadReader,
     LAST_CHUNK, Method, Response, Status, Version, push_chunk,
@@ -38,6 +38,16 @@ pub(super) struct Connection {
     received: Vec<u8>,
     /// Which page of another origin may read the answer to the request being served.
     grant: Grant,
+}
+
+/// A request that becomes a WebSocket.
+struct Upgrade {
+    seat: Seat,
+    terms: Terms,
+    response: Vec<u8>,
+    /// Among the connections of its client's address, if it comes from behind a proxy and they are counted.
+    place: Option<Permit>,
+    head_len: usize,
 }
 
 /// Why a connection ends without a further request.
@@ -73,7 +83,7 @@ impl Connection {
         let mut served: u32 = 0;
         let end = loop {
             match self.serve_one().await {
-                Ok(Some(join)) => return self.hand_over(join, permit),
+                Ok(Some(upgrade)) => return self.hand_over(upgrade, permit),
                 Ok(None) => {}
                 Err(end) => break end,
             }
@@ -139,7 +149,7 @@ impl Connection {
     }
 
     /// Reads one request and answers it, unless it becomes a WebSocket.
-    async fn serve_one(&mut self) -> Result<Option<Joining>, End> {
+    async fn serve_one(&mut self) -> Result<Option<Upgrade>, End> {
         self.grant = self.front.settings.cors.grant(None);
         let head = self.read_head().await?;
         self.grant = self.front.settings.cors.grant(head.fields(&self.received).only("origin"));
@@ -153,8 +163,8 @@ impl Connection {
             Answer::Response(response) => self.respond(response, ending, head.method == Method::Head).await?,
             // Boxed: few connections ever need the room for it.
             Answer::Listing { listing, text } => Box::pin(self.tell(listing, text, &head, ending)).await?,
-            Answer::Join { seat, response, place } => {
-                return Ok(Some(Joining { seat, response, place, head_len: head.len }));
+            Answer::Join { seat, terms, response, place } => {
+                return Ok(Some(Upgrade { seat, terms, response, place, head_len: head.len }));
             }
         }
         if ends {
@@ -367,22 +377,12 @@ impl Connection {
     }
 
     /// Hands the socket to the shard that keeps the seat, with every byte received behind the request.
-    fn hand_over(mut self, joining: Joining, permit: Permit) {
-        let Joining { seat, response, place, head_len } = joining;
+    fn hand_over(mut self, upgrade: Upgrade, permit: Permit) {
+        let Upgrade { seat, terms, response, place, head_len } = upgrade;
         let behind = self.received.split_off(head_len);
         // Every read and write before this one has ended: a connection that cut one short does not come here.
-        seat.join(into_owned_fd(self.stream), response, behind, both(permit, place));
+        seat.join(into_owned_fd(self.stream), terms, response, behind, both(permit, place));
     }
-}
-
-/// What a connection that becomes a WebSocket has got.
-struct Joining {
-    seat: Seat,
-    /// What the shard sends first.
-    response: Vec<u8>,
-    /// Among the connections of its client's address.
-    place: Option<Permit>,
-    head_len: usize,
 }
 
 /// Goes to the end of the runtime's queue.

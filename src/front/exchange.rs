@@ -8,8 +8,8 @@ use super::entrance::{Visitor, is_for_admitted_pages};
 use super::listing::Listing;
 use super::{Front, guard};
 use crate::budget::Permit;
-use crate::channel::ChannelId;
-use crate::handoff::{CreateError, Reply, Seat, ShardHandle, ToShard};
+use crate::channel::{ChannelId, Token};
+use crate::handoff::{CreateError, Credentials, Reply, Seat, ShardHandle, Terms, ToShard};
 use crate::http::{Framing, Head, Response, Status, Target, query, upgrade};
 use crate::pages;
 use crate::rest::{self, ApiError, ChannelRequest};
@@ -36,8 +36,9 @@ pub(super) enum Answer {
     /// The connection becomes a WebSocket: `response` is what the shard sends first.
     Join {
         seat: Seat,
+        terms: Terms,
         response: Vec<u8>,
-        /// Among the connections of its client's address, if it has none yet and they are counted.
+        /// Among the connections of its client's address, if it comes from behind a proxy and they are counted.
         place: Option<Permit>,
     },
 }
@@ -178,17 +179,17 @@ async fn connect(
     let shard = front.registry.owner(&id).clone();
     match (accept, token) {
         (Ok(accept), Some(token)) => {
-            let token = token.into_owned();
-            let reply = ask(&shard, |reply| ToShard::Admit { id, token, reply });
+            let credentials = Credentials::Token(Token::new(token));
+            let reply = ask(&shard, |reply| ToShard::Admit { id, credentials, reply });
             let seat = front.answered(reply).await??;
-            Ok(Answer::Join { seat, response: accept.response(), place })
+            Ok(Answer::Join { seat, terms: Terms::UNLIMITED, response: accept.response(), place })
         }
         (Ok(_), None) => Err(ApiError::TokenMissing),
         // A browser does not tell a page why its WebSocket was refused. The same request without the upgrade does, and
         // takes no place that another could have.
         (Err(error @ upgrade::UpgradeError::NotAsked), Some(token)) => {
-            let token = token.into_owned();
-            let reply = ask(&shard, |reply| ToShard::Check { id, token, reply });
+            let credentials = Credentials::Token(Token::new(token));
+            let reply = ask(&shard, |reply| ToShard::Check { id, credentials, reply });
             front.answered(reply).await??;
             Err(error.into())
         }

@@ -3,8 +3,12 @@
 //! It knows no socket, clock or thread. The driver tells it what happened ([`Relay::handle`]) and then asks what to do
 //! ([`Relay::drain`]): what one tick brought is handled first and sent afterwards, so that a send carries all of it.
 
+mod closing;
 mod delivery;
+mod heartbeat;
+mod limits;
 mod rooms;
+mod tally;
 mod timers;
 
 use std::time::Duration;
@@ -12,31 +16,31 @@ use std::time::Duration;
 use slab::Slab;
 
 use crate::channel::{AdmitError, Channel, ChannelId, ChannelSpec, ChannelView};
-use crate::channel::{ClientId, CreateError, ORIGIN_MEMBER_LEN_MAX, Place};
+use crate::channel::{ClientId, CreateError, Membership, Place, Rights};
 use crate::chunk::{Cursor, Pieces};
-use crate::session::{Phase, Session};
+use crate::session::{Phase, Rates, Session};
 use crate::time::Time;
-use crate::ws::CloseCode;
+use crate::ws::{CloseCode, Opcode};
 
 pub use crate::session::SEND_LEN_MAX;
+pub use limits::{Limits, TURN_LEN_MAX};
+pub use tally::Tally;
 
+use heartbeat::Heartbeat;
 use rooms::Rooms;
 use timers::{Timer, Timers};
 
-/// The bounds that hold for every connection.
+/// What a client was admitted with.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Largest message, in bytes.
-    pub message_len_max: u64,
-    /// How far a connection may fall behind, in bytes. One message of the largest size always fits.
-    pub lag_max: u64,
+pub struct Terms {
+    pub rights: Rights,
+    /// When it is to be closed with 4401; `None` = never.
+    pub ends_at: Option<Time>,
 }
 
 /// What happened to a connection.
 #[derive(Debug)]
-pub enum Input<'a> {
-    /// Bytes came. They are unmasked in place.
-    Received(&'a mut [u8]),
+pub enum Input {
     /// The client has closed its sending side, or the connection broke.
     Hangup,
     /// The send in flight has ended after this many bytes.
@@ -71,6 +75,11 @@ pub struct Relay {
     /// Connections taken in so far.
     joined: u32,
     timers: Timers,
+    /// `None` = nobody is pinged.
+    heartbeat: Option<Heartbeat>,
+    /// `None` = clients may send as much as they like.
+    rates: Option<Rates>,
+    tally: Tally,
     /// Slots of rooms whose log has grown since the last drain; each once.
     grown: Vec<u32>,
     /// Slots of sessions that may have something to send; each once (`Session::queued`).
@@ -79,8 +88,11 @@ pub struct Relay {
     cancels: Vec<u32>,
     /// Outputs that are not sends, in order.
     outputs: Vec<Output>,
-    /// Bytes of the errors that clients were told since the last drain.
-    refused_len: usize,
+    /// Bytes that were taken in since the last drain.
+    taken_len: usize,
+    /// Bytes since the last drain that were made of what was taken in, and are many times as long: the errors that clients
+    /// were told, and what was decompressed.
+    made_len: usize,
     /// Set once the relay closes: nobody is admitted any more.
     shutting_down: bool,
 }
@@ -94,11 +106,15 @@ impl Relay {
             sessions: Slab::new(),
             joined: 0,
             timers: Timers::default(),
+            heartbeat: limits.ping_interval.map(Heartbeat::new),
+            rates: Rates::new(limits.message_rate, limits.byte_rate, limits.message_len_max),
+            tally: Tally::default(),
             grown: Vec::new(),
             queued: Vec::new(),
             cancels: Vec::new(),
             outputs: Vec::new(),
-            refused_len: 0,
+            taken_len: 0,
+            made_len: 0,
             shutting_down: false,
         }
     }
@@ -135,11 +151,12 @@ impl Relay {
         slot.is_some()
     }
 
-    /// Reserves a place in a channel for the bearer of `token`.
+    /// Reserves a place in a channel for the bearer of `token`; `None` = for one who has shown something else than the
+    /// channel's token.
     ///
     /// # Errors
     /// There is no such channel, the token is wrong, the channel is full, or the relay is closing.
-    pub fn admit(&mut self, id: &ChannelId, token: &str) -> Result<Place, AdmitError> {
+    pub fn admit(&mut self, id: &ChannelId, token: Option<&str>) -> Result<Place, AdmitError> {
         if self.shutting_down {
             return Err(AdmitError::ShuttingDown);
         }
@@ -158,7 +175,7 @@ impl Relay {
 
     /// Takes a connection in, with `response` to be sent first. Its channel may be gone since it was admitted; then it
     /// is told so by a close frame.
-    pub fn join(&mut self, now: Time, place: Place, response: &[u8]) -> ClientId {
+    pub fn join(&mut self, now: Time, place: Place, response: &[u8], terms: Terms) -> ClientId {
         let entry = self.sessions.vacant_entry();
         let client = ClientId { shard: self.shard, slot: entry.key() as u32 };
         self.joined = self.joined.wrapping_add(1);
@@ -168,8 +185,13 @@ impl Relay {
                 let (cursor, head) = (room.channel.log.join(), room.channel.log.head());
                 room.channel.release();
                 let mut session = Session::new(serial, message_len_max, response, cursor, head);
-                session.place = Some((place.slot, room.channel.join(client)));
+                session.place = Some((place.slot, room.channel.join(client, terms.rights)));
+                (session.may_publish, session.expires_at) = (terms.rights.publish, terms.ends_at);
+                session.allowance = self.rates.as_ref().map(|rates| Box::new(rates.allowance(now)));
                 entry.insert(Box::new(session));
+                if let Some(at) = terms.ends_at {
+                    self.timers.set(at, Timer::TokenEnd(client.slot));
+                }
             }
             gone => {
                 let code = if gone.is_some() { CloseCode::GoingAway } else { CloseCode::ChannelDeleted };
@@ -185,11 +207,10 @@ impl Relay {
     }
 
     /// Takes in what happened to a connection.
-    pub fn handle(&mut self, now: Time, client: ClientId, input: Input<'_>) {
+    pub fn handle(&mut self, now: Time, client: ClientId, input: Input) {
         debug_assert_eq!(client.shard, self.shard);
         let slot = client.slot;
         match input {
-            Input::Received(bytes) => self.receive(now, slot, bytes),
             Input::Hangup => self.hang_up(now, slot),
             Input::Sent(len) => {
                 let head = self.head_of(slot);
@@ -226,10 +247,9 @@ impl Relay {
         self.sessions.get(client.slot as usize).is_some_and(|session| session.phase == Phase::Open)
     }
 
-    /// Bytes of the errors that clients were told since the last drain. They are many times what they answer, so that a
-    /// turn has to end earlier for them, or who does read would fall behind.
-    pub fn refused_len(&self) -> usize {
-        self.refused_len
+    /// Whether so much was taken in since the last drain that it is to be sent before there is more.
+    pub fn turn_is_full(&self) -> bool {
+        self.taken_len + self.made_len >= TURN_LEN_MAX
     }
 
     /// Whether connections are left.
@@ -239,7 +259,13 @@ impl Relay {
 
     /// When [`drain`](Self::drain) has something to do even if nothing happens.
     pub fn next_deadline(&self) -> Option<Time> {
-        self.timers.next()
+        let beat = self.heartbeat.as_ref().filter(|_| !self.sessions.is_empty()).map(Heartbeat::next_at);
+        self.timers.next().into_iter().chain(beat).min()
+    }
+
+    /// What has happened since the last time.
+    pub fn take_tally(&mut self) -> Option<Tally> {
+        (!self.tally.is_empty()).then(|| std::mem::take(&mut self.tally))
     }
 
     /// Does what is due, and tells what is to be done about all that was taken in since the last time.
@@ -247,6 +273,7 @@ impl Relay {
         while let Some(timer) = self.timers.take_due(now) {
             self.fire(now, timer);
         }
+        self.beat(now);
         self.flush_logs(now, &mut emit);
         self.cancel_sends(&mut emit);
         let mut next = 0;
@@ -255,8 +282,29 @@ impl Relay {
             next += 1;
         }
         self.queued.clear();
-        self.refused_len = 0;
+        (self.taken_len, self.made_len) = (0, 0);
         self.outputs.drain(..).for_each(emit);
+    }
+
+    /// Pings the clients whose turn it is, and cuts those that did not stir since the last two pings. No close frame:
+    /// nobody would read it.
+    fn beat(&mut self, now: Time) {
+        let slots = self.sessions.capacity();
+        while let Some(due) = self.heartbeat.as_mut().and_then(|heartbeat| heartbeat.take_due(now, slots)) {
+            for slot in due {
+                let Some(session) = self.sessions.get_mut(slot) else { continue };
+                if session.phase != Phase::Open {
+                    continue;
+                }
+                if session.silent_for == SILENT_PINGS_MAX {
+                    self.tally.dead += 1;
+                    self.cut(slot as u32);
+                } else {
+                    session.silent_for += 1;
+                    self.push(slot as u32, Opcode::Ping, &[]);
+                }
+            }
+        }
     }
 
     /// Starts a send to every subscriber of a log that has grown, unless one is in flight: that one takes up the rest
@@ -343,104 +391,20 @@ impl Relay {
         }
     }
 
-    /// The end of the log that a session reads; without a channel there is none, and no bound to it.
-    fn head_of(&self, slot: u32) -> u64 {
-        let place = self.sessions.get(slot as usize).and_then(|session| session.place);
-        place.map_or(u64::MAX, |(room, _)| self.rooms[room].channel.log.head())
-    }
-
-    /// The client has closed, or broken a rule: `code` goes back to it, unless a close frame has gone already.
-    fn end(&mut self, now: Time, slot: u32, code: CloseCode) {
-        let session = &mut self.sessions[slot as usize];
-        if session.phase == Phase::Closing {
-            session.phase = Phase::Ending;
-            self.queue(slot);
-        } else {
-            self.close(now, slot, code);
+    /// The end of the log that a session reads: where it stands, for one that is to read nothing. Without a channel there is
+    /// no log, and no bound to it.
+    fn head_of(&mut self, slot: u32) -> u64 {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return u64::MAX };
+        match session.place {
+            Some((room, Membership::Listener(_))) => self.rooms[room].channel.log.head(),
+            Some((_, Membership::Speaker(_))) => session.cursor_mut().offset(),
+            None => u64::MAX,
         }
-    }
-
-    /// Begins to close an open session: it leaves its channel, and `code` is the last that it is sent.
-    fn close(&mut self, now: Time, slot: u32, code: CloseCode) {
-        if self.sessions[slot as usize].phase != Phase::Open {
-            return;
-        }
-        let head = self.leave_room(slot);
-        let session = &mut self.sessions[slot as usize];
-        session.close(code, head);
-        if session.holds_log() || code == CloseCode::SlowConsumer {
-            self.cancels.push(slot);
-        }
-        self.set_deadline(slot, now + CLOSE_TIMEOUT);
-        self.queue(slot);
-    }
-
-    /// The client sends nothing more. It may still read.
-    fn hang_up(&mut self, now: Time, slot: u32) {
-        let session = &mut self.sessions[slot as usize];
-        session.hung_up = true;
-        match session.phase {
-            Phase::Open => {
-                self.leave_room(slot);
-                let session = &mut self.sessions[slot as usize];
-                session.abandon();
-                if session.holds_log() {
-                    self.cancels.push(slot);
-                }
-                self.set_deadline(slot, now + CLOSE_TIMEOUT);
-                self.queue(slot);
-            }
-            Phase::Closing => {
-                session.phase = Phase::Ending;
-                self.queue(slot);
-            }
-            Phase::Ending => self.queue(slot),
-            Phase::Shut => self.cut(slot),
-            Phase::Cut => {}
-        }
-    }
-
-    /// Has the socket closed.
-    fn cut(&mut self, slot: u32) {
-        if self.sessions[slot as usize].phase == Phase::Cut {
-            return;
-        }
-        self.leave_room(slot);
-        let session = &mut self.sessions[slot as usize];
-        session.phase = Phase::Cut;
-        if let Some(at) = session.deadline.take() {
-            self.timers.unset(at, Timer::Cut(slot));
-        }
-        self.outputs.push(Output::Cut(ClientId { shard: self.shard, slot }));
-    }
-
-    /// Takes a session out of its channel, ready to read what is left for it. Returns the end of that.
-    fn leave_room(&mut self, slot: u32) -> u64 {
-        let session = &mut self.sessions[slot as usize];
-        let Some((room, position)) = session.place.take() else { return session.cursor_mut().offset() };
-        let channel = &mut self.rooms[room].channel;
-        channel.log.attach(session.cursor_mut());
-        if let Some(moved) = channel.leave(position) {
-            self.sessions[moved.slot as usize].place = Some((room, position));
-        }
-        channel.log.head()
-    }
-
-    /// Cuts a session at `at`, if it has no earlier deadline.
-    fn set_deadline(&mut self, slot: u32, at: Time) {
-        let session = &mut self.sessions[slot as usize];
-        if session.phase == Phase::Cut || session.deadline.is_some_and(|set| set <= at) {
-            return;
-        }
-        if let Some(later) = session.deadline.replace(at) {
-            self.timers.unset(later, Timer::Cut(slot));
-        }
-        self.timers.set(at, Timer::Cut(slot));
     }
 
     /// Closes the clients of a channel and forgets it.
     fn remove(&mut self, now: Time, slot: u32, code: CloseCode) {
-        while let Some(client) = self.rooms[slot].channel.members().last() {
+        while let Some(client) = self.rooms[slot].channel.anyone() {
             self.close(now, client.slot, code);
         }
         let room = self.rooms.remove(slot);
@@ -475,6 +439,7 @@ impl Relay {
                     self.cool_at(slot, if idle_at > now { idle_at } else { now + COOL_AFTER });
                 }
             }
+            Timer::TokenEnd(slot) => self.close(now, slot, CloseCode::TokenExpired),
             Timer::Cut(slot) => {
                 self.sessions[slot as usize].deadline = None;
                 self.cut(slot);
@@ -502,18 +467,8 @@ impl Relay {
     }
 }
 
-impl Limits {
-    /// The lag that closes a connection, in bytes: more than the bound, and more than one message as it is delivered.
-    fn lag_max(&self) -> u64 {
-        self.lag_max.max(self.message_len_max + FRAME_HEADER_LEN_MAX + ORIGIN_MEMBER_LEN_MAX as u64)
-    }
-}
-
-/// How long a connection may take to end once a close frame was queued for it.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pings after which a client that sent nothing at all is cut (requirements, section 5).
+const SILENT_PINGS_MAX: u8 = 2;
 
 /// How long a log stays in memory after its last message, for the next one.
 const COOL_AFTER: Duration = Duration::from_secs(1);
-
-/// The longest header of a frame that the relay sends.
-const FRAME_HEADER_LEN_MAX: u64 = 10;

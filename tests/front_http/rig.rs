@@ -1,7 +1,7 @@
 //! What the tests of the front stand on: a running front, a shard that is a table, and a client that writes bytes.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::ops::Bound;
 use std::sync::mpsc;
@@ -14,7 +14,7 @@ use ringrelay::budget::Budget;
 use ringrelay::channel::{ChannelSpec, ChannelView};
 use ringrelay::front::{self, FrontSettings};
 use ringrelay::handoff::{AdmitError, CreateError, Join, Mailbox, Place, Seat, ShardHandle, ToShard};
-use ringrelay::http::Origins;
+use ringrelay::http::{ChunkedDecoder, Origins};
 use ringrelay::pages::render_guide;
 use ringrelay::peer::{AddressLimits, Addresses, TrustedProxies};
 use ringrelay::registry::Registry;
@@ -267,6 +267,37 @@ impl Client {
         }
         let body = String::from_utf8(self.received.drain(..len).collect()).unwrap();
         Response { body, ..response }
+    }
+
+    /// The next answer, which must come in chunks.
+    pub fn chunked_response(&mut self) -> Response {
+        let response = self.head();
+        assert_eq!(response.header("transfer-encoding"), Some("chunked"), "{response:?}");
+        let mut decoder = ChunkedDecoder::new(usize::MAX, usize::MAX);
+        let mut body = Vec::new();
+        loop {
+            let progress = decoder.decode(&self.received, &mut body).unwrap();
+            self.received.drain(..progress.taken);
+            if progress.done {
+                return Response { body: String::from_utf8(body).unwrap(), ..response };
+            }
+            assert_ne!(self.receive(), 0, "the body is cut short after {:?}", response.head);
+        }
+    }
+
+    /// Everything up to the end of the connection.
+    pub fn rest(&mut self) -> String {
+        while self.receive() > 0 {}
+        String::from_utf8(self.received.split_off(0)).unwrap()
+    }
+
+    /// Asserts that the front closes now without a word. What it has not read makes that a reset.
+    pub fn assert_closed_or_reset(&mut self) {
+        match self.stream.read(&mut [0; 64]) {
+            Ok(0) => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            other => panic!("not closed but: {other:?}"),
+        }
     }
 
     /// The next answer, which must have no body.

@@ -46,7 +46,8 @@ pub struct Ended {
 }
 
 impl Relay {
-    /// Two shards, and one second for those who do not answer the close at the end.
+    /// Two shards, one second for those who do not answer the close at the end, and as many requests as the test likes: all
+    /// come from one address.
     pub fn start() -> Relay {
         Relay::start_with(&[])
     }
@@ -59,9 +60,11 @@ impl Relay {
     /// The same with variables in its environment.
     pub fn start_in(environment: &[(&str, &str)], flags: &[&str]) -> Relay {
         let mut command = ringrelay();
+        // Tests that are about pings, or about rates, ask for them.
+        command.envs([("RINGRELAY_PING_INTERVAL", "0"), ("RINGRELAY_REQUEST_RATE", "0")]);
         command.envs(environment.iter().copied());
         command.args(["serve", "--host", "127.0.0.1"]);
-        for (flag, value) in [("--port", "0"), ("--shards", "2"), ("--drain", "1")] {
+        for (flag, value) in [("--port", "0"), ("--shards", "2"), ("--drain", "1"), ("--request-rate", "0")] {
             if !flags.contains(&flag) {
                 command.args([flag, value]);
             }
