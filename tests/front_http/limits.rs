@@ -37,28 +37,35 @@ fn proxy_header(source: [u8; 4]) -> Vec<u8> {
     ppp::v2::Builder::with_addresses(command, ppp::v2::Protocol::Stream, addresses).build().unwrap()
 }
 
+/// Asks until it is refused for its rate: one a second may flow in meanwhile.
+fn ask_until_refused(rig: &Rig, asked: &str) {
+    let refused = (0..20).map(|_| rig.ask(asked)).find(|answer| answer.status == 429);
+    assert_refused(&refused.expect("one of them is refused"), "rate_limit_exceeded");
+}
+
 #[test]
 fn requests_over_the_rate_are_told_when_to_come_again_and_watchers_are_not() {
     let rig = Rig::with(limited(AddressLimits { request_rate: NonZeroU64::new(SLOW), ..Default::default() }));
     let mut client = rig.client();
-    let answers: Vec<Response> = (0..8)
-        .map(|_| {
-            client.send(get("/channels/none"));
-            client.response()
-        })
-        .collect();
-    assert!(answers[..5].iter().all(|answer| answer.status == 404), "{answers:?}");
-    // One more may have flowed in on a slow machine.
-    assert_refused(&answers[7], "rate_limit_exceeded");
-    assert_refused(&rig.ask(&post(r#"{"pattern":"echo"}"#)), "rate_limit_exceeded");
-    assert_refused(&rig.ask(&get("/nothing")), "rate_limit_exceeded");
+    for _ in 0..5 {
+        client.send(get("/channels/none"));
+        assert_eq!(client.response().status, 404);
+    }
+    for asked in [get("/channels/none"), get("/nothing"), request("OPTIONS *", &[], ""), post(r#"{"pattern":"echo"}"#)]
+    {
+        ask_until_refused(&rig, &asked);
+    }
     for path in ["/healthz", "/readyz"] {
-        client.send(get(path));
-        assert_eq!(client.response().status, 200, "{path}");
+        for _ in 0..20 {
+            client.send(get(path));
+            assert_eq!(client.response().status, 200, "{path}");
+        }
     }
     // What opens WebSockets is counted as connections, which are not limited here.
-    client.send(get("/channels/none/connect?token=x"));
-    assert_eq!(client.response().status, 404);
+    for _ in 0..20 {
+        client.send(get("/channels/none/connect?token=x"));
+        assert_eq!(client.response().status, 404);
+    }
     let waited = std::time::Instant::now();
     while rig.ask(&get("/channels/none")).status == 429 {
         assert!(waited.elapsed() < PATIENCE, "it never recovers");
@@ -69,8 +76,10 @@ fn requests_over_the_rate_are_told_when_to_come_again_and_watchers_are_not() {
 #[test]
 fn connections_over_the_rate_are_refused_as_they_come() {
     let rig = Rig::with(limited(AddressLimits { connection_rate: NonZeroU64::new(SLOW), ..Default::default() }));
-    let refused = (0..20).map(|_| rig.ask(&get("/healthz"))).find(|answer| answer.status != 200);
-    assert_refused(&refused.expect("one of them is refused"), "rate_limit_exceeded");
+    for _ in 0..5 {
+        assert_eq!(rig.ask(&get("/healthz")).status, 200);
+    }
+    ask_until_refused(&rig, &get("/healthz"));
 }
 
 #[test]
@@ -78,14 +87,14 @@ fn a_connection_pays_for_one_websocket_and_further_attempts_count() {
     let rig = Rig::with(limited(AddressLimits { connection_rate: NonZeroU64::new(SLOW), ..Default::default() }));
     let mut client = rig.client();
     // One for the connection and the first attempt, and one for each of the others.
-    let statuses: Vec<u16> = (0..9)
+    let statuses: Vec<u16> = (0..20)
         .map(|_| {
             client.send(get("/channels/none/connect?token=guess"));
             client.response().status
         })
         .collect();
     assert_eq!(statuses[..5], [404; 5]);
-    assert_eq!(statuses[8], 429, "{statuses:?}");
+    assert!(statuses.contains(&429), "{statuses:?}");
 }
 
 #[test]
