@@ -89,3 +89,54 @@ impl IndexMut<u32> for Rooms {
         &mut self.slots[slot as usize]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::{ChannelSpec, Pattern, Token};
+
+    fn channel(id: &str) -> Channel {
+        let spec = ChannelSpec {
+            id: ChannelId::parse(id).unwrap(),
+            token: Token::new("secret"),
+            pattern: Pattern::Echo,
+            client_limit: None,
+            timeout: None,
+            exclude_sender: false,
+            history: 0,
+            permit: None,
+        };
+        Channel::new(spec, Time::ZERO)
+    }
+
+    fn behind(rooms: &Rooms, id: Option<&str>) -> Vec<String> {
+        let id = id.map(|id| ChannelId::parse(id).unwrap());
+        rooms.behind(id.as_ref()).map(|room| room.channel.spec().id.to_string()).collect()
+    }
+
+    #[test]
+    fn a_page_begins_behind_a_channel_be_it_there_or_gone() {
+        let mut rooms = Rooms::default();
+        assert_eq!(behind(&rooms, None), [""; 0]);
+        for id in ["c", "a", "d", "b"] {
+            rooms.insert(channel(id)).unwrap();
+        }
+        assert_eq!(behind(&rooms, None), ["a", "b", "c", "d"]);
+        assert_eq!(behind(&rooms, Some("b")), ["c", "d"]);
+        let slot = rooms.find(&ChannelId::parse("b").unwrap()).unwrap();
+        rooms.remove(slot);
+        assert_eq!(behind(&rooms, Some("b")), ["c", "d"]);
+        assert_eq!(behind(&rooms, Some("d")), [""; 0]);
+    }
+
+    #[test]
+    fn tmp_measure_creation() {
+        let mut rooms = Rooms::default();
+        let started = std::time::Instant::now();
+        for number in 0..1_000_000_u64 {
+            let id = format!("{:016X}", number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            rooms.insert(channel(&id)).unwrap();
+        }
+        println!("MEASURED {:?} for 1000000", started.elapsed());
+    }
+}

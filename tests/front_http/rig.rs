@@ -158,12 +158,12 @@ fn start_shard(joined: mpsc::Sender<Join>) -> (ShardHandle, JoinHandle<()>) {
                     let _ = reply.send(channels.len() as u64);
                     channels.clear();
                 }
-                ToShard::Admit { id, token, reply } => {
+                ToShard::Admit { id, credentials, reply } => {
                     let seat = || Seat::new(Place { slot: 1, generation: 1 }, own.clone());
-                    let _ = reply.send(admit(channels.get(id.as_str()), &token).map(|()| seat()));
+                    let _ = reply.send(admit(channels.get(id.as_str()), credentials.token()).map(|()| seat()));
                 }
-                ToShard::Check { id, token, reply } => {
-                    let _ = reply.send(admit(channels.get(id.as_str()), &token));
+                ToShard::Check { id, credentials, reply } => {
+                    let _ = reply.send(admit(channels.get(id.as_str()), credentials.token()));
                 }
                 ToShard::Join(join) => {
                     let _ = joined.send(join);
@@ -192,10 +192,10 @@ fn receive(mailbox: &Mailbox) -> Option<ToShard> {
     }
 }
 
-fn admit(channel: Option<&ChannelSpec>, token: &str) -> Result<(), AdmitError> {
+fn admit(channel: Option<&ChannelSpec>, token: Option<&str>) -> Result<(), AdmitError> {
     match channel {
         None => Err(AdmitError::NoSuchChannel),
-        Some(spec) if !spec.token.matches(token) => Err(AdmitError::WrongToken),
+        Some(spec) if token.is_some_and(|token| !spec.token.matches(token)) => Err(AdmitError::WrongToken),
         Some(spec) if spec.client_limit == Some(0) => Err(AdmitError::Full),
         Some(_) => Ok(()),
     }
