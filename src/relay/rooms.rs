@@ -128,15 +128,4 @@ mod tests {
         assert_eq!(behind(&rooms, Some("b")), ["c", "d"]);
         assert_eq!(behind(&rooms, Some("d")), [""; 0]);
     }
-
-    #[test]
-    fn tmp_measure_creation() {
-        let mut rooms = Rooms::default();
-        let started = std::time::Instant::now();
-        for number in 0..1_000_000_u64 {
-            let id = format!("{:016X}", number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-            rooms.insert(channel(&id)).unwrap();
-        }
-        println!("MEASURED {:?} for 1000000", started.elapsed());
-    }
 }
