@@ -3,7 +3,9 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use ringrelay::channel::{AdmitError, ChannelId, ChannelSpec, ClientId, CreateError, Pattern, Rights, Token};
+use ringrelay::channel::{
+    AdmitError, ChannelId, ChannelSpec, ClientId, CreateError, Pattern, Rights, SlowPolicy, Token,
+};
 use ringrelay::chunk::{Piece, Pieces};
 use ringrelay::relay::{Input, Limits, Output, Relay, Terms};
 use ringrelay::time::Time;
@@ -28,6 +30,7 @@ fn spec(id: &str, pattern: Pattern) -> ChannelSpec {
         timeout: None,
         exclude_sender: false,
         history: 0,
+        slow_consumers: SlowPolicy::Disconnect,
         permit: None,
     }
 }

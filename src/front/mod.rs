@@ -25,6 +25,7 @@ use monoio::{FusionDriver, RuntimeBuilder};
 
 use crate::auth::Auth;
 use crate::budget::Budget;
+use crate::channel::SlowPolicy;
 use crate::config::{AuthConfig, ServeConfig};
 use crate::http::{HttpDate, Origins};
 use crate::pages;
@@ -48,6 +49,8 @@ pub struct FrontSettings {
     pub browser_only: bool,
     /// Guards the API; `None` = it is open.
     pub auth: Option<Arc<Auth>>,
+    /// What becomes of slow clients in channels that do not say.
+    pub slow_consumers: SlowPolicy,
     /// Hexadecimal digits of a channel's token, 32 or more: each is 4 random bits.
     pub token_len: usize,
     /// Hexadecimal digits of each half of a generated id, 1 to [`rest::ID_HALF_LEN_MAX`].
@@ -98,6 +101,7 @@ impl FrontSettings {
             cors: config.cors_origins.clone(),
             browser_only: config.browser_only,
             auth: config.auth.as_ref().map(|auth| Arc::new(auth_of(auth))),
+            slow_consumers: config.slow_consumers,
             token_len: config.token_length,
             id_half_len: config.id_length,
             uri_len_max: config.max_uri_size,

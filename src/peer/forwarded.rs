@@ -16,8 +16,8 @@ pub fn client_of(source: IpAddr, proxies: &TrustedProxies, fields: Fields<'_>) -
     if !proxies.trust(hop) {
         return hop;
     }
-    let (name, read): (_, fn(&[u8]) -> Option<IpAddr>) =
-        if fields.has("forwarded") { ("forwarded", node_of_element) } else { ("x-forwarded-for", node) };
+    let is_forwarded = fields.has("forwarded");
+    let name = if is_forwarded { "forwarded" } else { "x-forwarded-for" };
     let mut lines: Vec<&[u8]> = fields.all(name).collect();
     while let Some(line) = lines.pop() {
         // With escapes or an open quotation the ends of elements cannot be told from the right, and no address needs them.
@@ -31,7 +31,8 @@ pub fn client_of(source: IpAddr, proxies: &TrustedProxies, fields: Fields<'_>) -
         });
         // A recipient ignores empty elements (RFC 9110, section 5.6.1).
         for element in elements.map(<[u8]>::trim_ascii).filter(|element| !element.is_empty()) {
-            let Some(address) = read(element) else { return hop };
+            let address = if is_forwarded { node_of_element(element) } else { node(element) };
+            let Some(address) = address else { return hop };
             hop = address;
             if !proxies.trust(hop) {
                 return hop;

@@ -87,7 +87,10 @@ impl Relay {
         let channel = &mut self.rooms[room].channel;
         let head = match membership {
             Membership::Listener(_) => {
-                channel.log.attach(session.cursor_mut());
+                // One that is skipping reads a copy.
+                if !session.is_skipping() {
+                    channel.log.attach(session.cursor_mut());
+                }
                 channel.log.head()
             }
             Membership::Speaker(_) => session.cursor_mut().offset(),

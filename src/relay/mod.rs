@@ -16,7 +16,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use crate::channel::{AdmitError, Channel, ChannelId, ChannelSpec, ChannelView};
-use crate::channel::{ClientId, CreateError, Membership, Place, Rights};
+use crate::channel::{ClientId, CreateError, Membership, Place, Rights, SlowPolicy};
 use crate::chunk::{Cursor, Pieces};
 use crate::session::{Phase, Rates, Session};
 use crate::time::Time;
@@ -311,17 +311,25 @@ impl Relay {
     /// when it ends.
     fn flush_logs(&mut self, now: Time, emit: &mut impl FnMut(Output)) {
         let lag_max = self.limits.lag_max();
-        let mut slow = Vec::new();
+        let (mut slow, mut behind) = (Vec::new(), Vec::new());
         for slot in self.grown.drain(..) {
             // A room may have been removed since; then its clients were attached to what they are still to get.
             let Some(room) = self.rooms.get_mut(slot).filter(|room| room.grown) else { continue };
             room.grown = false;
             let (head, flushed) = (room.channel.log.head(), room.channel.log.flushed());
+            let policy = room.channel.spec().slow_consumers;
             for client in room.channel.members().iter() {
                 let session = &mut self.sessions[client.slot as usize];
+                if session.is_skipping() {
+                    continue;
+                }
                 room.channel.log.attach(session.cursor_mut());
                 if session.is_slow(lag_max, flushed) {
-                    slow.push(client.slot);
+                    self.tally.slow.push((policy, session.lag(flushed)));
+                    match policy {
+                        SlowPolicy::Disconnect => slow.push(client.slot),
+                        SlowPolicy::Skip => behind.push(client.slot),
+                    }
                 } else if let Some(pieces) = session.next_send(head) {
                     emit(Output::Send(client, pieces));
                 }
@@ -330,6 +338,13 @@ impl Relay {
         }
         for slot in slow {
             self.close(now, slot, CloseCode::SlowConsumer);
+        }
+        for slot in behind {
+            self.sessions[slot as usize].skip();
+            if self.sessions[slot as usize].holds_log() {
+                self.cancels.push(slot);
+            }
+            self.queue(slot);
         }
     }
 
@@ -353,8 +368,12 @@ impl Relay {
         }
         // What it is behind in a log is judged where the log is flushed.
         let too_slow = session.phase == Phase::Open && session.is_slow(self.limits.lag_max(), 0);
+        if let Some(skipped) = session.resume(head) {
+            self.tally.skipped_len += skipped;
+        }
         session.outbox.mark_flushed();
         if too_slow {
+            self.tally.slow.push((SlowPolicy::Disconnect, session.lag(0)));
             self.close(now, slot, CloseCode::SlowConsumer);
             self.cancel_sends(emit);
         } else if let Some(pieces) = session.next_send(head) {

@@ -93,7 +93,7 @@ impl IndexMut<u32> for Rooms {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::{ChannelSpec, Pattern, Token};
+    use crate::channel::{ChannelSpec, Pattern, SlowPolicy, Token};
 
     fn channel(id: &str) -> Channel {
         let spec = ChannelSpec {
@@ -104,6 +104,7 @@ mod tests {
             timeout: None,
             exclude_sender: false,
             history: 0,
+            slow_consumers: SlowPolicy::Disconnect,
             permit: None,
         };
         Channel::new(spec, Time::ZERO)

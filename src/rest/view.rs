@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::SAFE_INTEGER_MAX;
-use super::create::{id_schema, pattern_schema};
+use super::create::{id_schema, pattern_schema, slow_consumers_schema};
 use crate::channel::{ChannelId, ChannelView, Token};
 use crate::http::{Response, Status};
 
@@ -112,6 +112,8 @@ pub(super) struct Data<'a> {
     exclude_sender: bool,
     /// Messages kept for clients that join later.
     history: u32,
+    #[schema(schema_with = slow_consumers_schema)]
+    slow_consumers: &'static str,
 }
 
 impl Data<'_> {
@@ -126,6 +128,7 @@ impl Data<'_> {
             clients: view.clients,
             exclude_sender: view.exclude_sender,
             history: view.history,
+            slow_consumers: view.slow_consumers.name(),
         }
     }
 }
@@ -150,7 +153,7 @@ pub(super) fn json(status: Status, body: &impl Serialize) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::Pattern;
+    use crate::channel::{Pattern, SlowPolicy};
 
     #[test]
     fn a_list_written_channel_by_channel_is_the_list() {
@@ -162,6 +165,7 @@ mod tests {
             countdown: None,
             exclude_sender: true,
             history: 3,
+            slow_consumers: SlowPolicy::Skip,
             clients: 1,
         };
         for ids in [&[][..], &["a"], &["a", "b", "c"]] {

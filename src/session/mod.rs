@@ -2,6 +2,7 @@
 
 mod order;
 mod rate;
+mod skip;
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -185,7 +186,7 @@ impl Session {
     pub fn close(&mut self, code: CloseCode, head: u64) {
         debug_assert!(self.phase == Phase::Open);
         self.farewell = Some(code);
-        (self.phase, self.log_end) = match code {
+        let (phase, log_end) = match code {
             CloseCode::GoingAway | CloseCode::ChannelDeleted | CloseCode::ChannelExpired => {
                 (Phase::Closing, LogEnd::At(head))
             }
@@ -198,13 +199,17 @@ impl Session {
             | CloseCode::RateLimit
             | CloseCode::TooLarge => (Phase::Ending, LogEnd::NextRecord),
         };
+        (self.phase, self.log_end) = (phase, if self.is_skipping() { self.log_end } else { log_end });
         self.forget_order();
     }
 
     /// Begins to end without a close frame: the client has gone, or at least will not answer.
     pub fn abandon(&mut self) {
         debug_assert!(self.phase == Phase::Open);
-        (self.phase, self.log_end) = (Phase::Ending, LogEnd::NextRecord);
+        self.phase = Phase::Ending;
+        if !self.is_skipping() {
+            self.log_end = LogEnd::NextRecord;
+        }
         self.forget_order();
     }
 
@@ -311,7 +316,7 @@ impl Session {
 
     /// Whether the session is open and has been sent everything up to `head`.
     pub fn is_idle(&self, head: u64) -> bool {
-        self.phase == Phase::Open && self.cursor.offset() == head && self.outbox.is_empty()
+        self.phase == Phase::Open && self.cursor.offset() == head && self.outbox.is_empty() && !self.is_skipping()
     }
 
     /// Whether there is something to send, or being sent.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::TryRecvError;
 use futures_channel::oneshot;
 use ringrelay::budget::Budget;
-use ringrelay::channel::{ChannelSpec, ChannelView};
+use ringrelay::channel::{ChannelSpec, ChannelView, SlowPolicy};
 use ringrelay::front::{self, FrontSettings};
 use ringrelay::handoff::{AdmitError, CreateError, Join, Mailbox, Place, Seat, ShardHandle, ToShard};
 use ringrelay::http::{ChunkedDecoder, Origins};
@@ -30,6 +30,7 @@ pub fn settings() -> FrontSettings {
         readme: render_guide("# The guide\n").into(),
         cors: Origins::ALL,
         browser_only: false,
+        slow_consumers: SlowPolicy::Disconnect,
         auth: None,
         token_len: 32,
         id_half_len: 4,
@@ -219,6 +220,7 @@ fn view(spec: &ChannelSpec) -> ChannelView {
         countdown: spec.timeout,
         exclude_sender: spec.exclude_sender,
         history: spec.history,
+        slow_consumers: spec.slow_consumers,
         clients: 0,
     }
 }

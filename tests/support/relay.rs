@@ -46,8 +46,7 @@ pub struct Ended {
 }
 
 impl Relay {
-    /// Two shards, one second for those who do not answer the close at the end, and as many requests as the test likes: all
-    /// come from one address.
+    /// Two shards, and one second for those who do not answer the close at the end.
     pub fn start() -> Relay {
         Relay::start_with(&[])
     }
@@ -64,7 +63,7 @@ impl Relay {
         command.envs([("RINGRELAY_PING_INTERVAL", "0"), ("RINGRELAY_REQUEST_RATE", "0")]);
         command.envs(environment.iter().copied());
         command.args(["serve", "--host", "127.0.0.1"]);
-        for (flag, value) in [("--port", "0"), ("--shards", "2"), ("--drain", "1"), ("--request-rate", "0")] {
+        for (flag, value) in [("--port", "0"), ("--shards", "2"), ("--drain", "1")] {
             if !flags.contains(&flag) {
                 command.args([flag, value]);
             }
