@@ -19,19 +19,39 @@ impl Budget {
     pub fn take(&self) -> Option<Permit> {
         let one_more = |taken| (taken < self.max).then_some(taken + 1);
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
-        Some(Permit { taken: self.taken.clone() })
+        Some(Permit { taken: Some(self.taken.clone()), beside: None })
+    }
+
+    /// Whether there is none now.
+    pub fn is_untouched(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) == 0
     }
 }
 
 /// The right to one; given back when it is dropped. It goes along with what it is for.
 #[derive(Debug)]
 pub struct Permit {
-    taken: Arc<AtomicUsize>,
+    /// `None` once another permit has taken it over.
+    taken: Option<Arc<AtomicUsize>>,
+    /// Of a second budget that counts the same thing, such as its address's.
+    beside: Option<Arc<AtomicUsize>>,
+}
+
+impl Permit {
+    /// Both rights in one, for what two budgets count.
+    #[must_use]
+    pub fn with(mut self, mut other: Permit) -> Permit {
+        debug_assert!(self.beside.is_none() && other.beside.is_none(), "a thing is counted by two budgets at most");
+        self.beside = other.taken.take();
+        self
+    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.taken.fetch_sub(1, Ordering::Relaxed);
+        for taken in self.taken.iter().chain(&self.beside) {
+            taken.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -50,5 +70,14 @@ mod tests {
         drop((two, three));
         let _all = [budget.take().unwrap(), budget.take().unwrap()];
         assert!(budget.take().is_none());
+    }
+
+    #[test]
+    fn a_permit_of_two_budgets_is_given_back_to_both() {
+        let (all, of_one) = (Budget::new(1), Budget::new(1));
+        let permit = all.take().unwrap().with(of_one.take().unwrap());
+        assert!(all.take().is_none() && of_one.take().is_none(), "both are taken");
+        drop(permit);
+        assert!(all.is_untouched() && of_one.is_untouched());
     }
 }

@@ -29,8 +29,8 @@ pub enum ToShard {
     Create { spec: ChannelSpec, reply: Reply<Result<ChannelView, CreateError>> },
     /// Shows one channel; `None` = there is none.
     Read { id: ChannelId, reply: Reply<Option<ChannelView>> },
-    /// Shows all channels of the shard.
-    List { reply: Reply<Vec<ChannelView>> },
+    /// Shows the first `max` of the channels behind `after` by their ids, in order; fewer than `max` = there are no more.
+    List { after: Option<ChannelId>, max: usize, reply: Reply<Vec<ChannelView>> },
     /// Deletes a channel and closes its clients with 4404; `false` = there was none.
     Delete { id: ChannelId, reply: Reply<bool> },
     /// Deletes every channel of the shard as `Delete` does, and says how many there were.
@@ -237,10 +237,10 @@ mod tests {
         let (shard, mailbox) = Mailbox::new().unwrap();
         for _ in 0..QUESTIONS_MAX {
             let (reply, _) = oneshot::channel();
-            shard.send(ToShard::List { reply });
+            shard.send(ToShard::Reset { reply });
         }
         let (reply, mut answer) = oneshot::channel();
-        shard.send(ToShard::List { reply });
+        shard.send(ToShard::Reset { reply });
         assert!(answer.try_recv().is_err(), "refused at once");
         shard.send(ToShard::Leave { place: Place { slot: 0, generation: 0 } });
         assert_eq!(std::iter::from_fn(|| mailbox.try_recv().ok()).count(), QUESTIONS_MAX + 1);

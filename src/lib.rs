@@ -24,6 +24,7 @@ pub mod route;
 
 pub mod budget;
 pub mod handoff;
+pub mod peer;
 pub mod registry;
 
 pub mod ring;

@@ -20,7 +20,7 @@ complain() {
 start_relay() {
   [ -x "$relay" ] || { complain "there is no $relay; build it with: cargo build"; return 1; }
   relay_log=$(mktemp -d)
-  "$relay" serve --host 127.0.0.1 --port 0 --shards 2 --drain 1 "$@" >"$relay_log/stdout" 2>"$relay_log/stderr" &
+  "$relay" serve --host 127.0.0.1 --port 0 --shards 2 --drain 1 --request-rate 0 "$@" >"$relay_log/stdout" 2>"$relay_log/stderr" &
   relay_pid=$!
   trap stop_relay EXIT
   local deadline=$((SECONDS + 30))

@@ -70,6 +70,7 @@ fn by_us(bytes: &[u8]) -> Reading {
                 events.push(('c', Vec::new()));
                 return (events, false);
             }
+            Ok(Some(Event::Compressed(..))) => unreachable!("nothing was negotiated"),
             Ok(None) => return (events, false),
             Err(_) => return (events, true),
         }

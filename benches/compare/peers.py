@@ -157,7 +157,8 @@ def _target(name, port, pattern):
 def _command(name, port, binary, shards):
     if name in (OURS, OURS_SPINNING):
         spin = "50" if name == OURS_SPINNING else "0"
-        return [str(binary), "serve", "--host", "127.0.0.1", "--port", str(port), "--shards", str(shards), "--spin", spin]
+        return [str(binary), "serve", "--host", "127.0.0.1", "--port", str(port), "--shards", str(shards), "--spin", spin,
+                "--request-rate", "0"]
     if name == "bun":
         return [str(MODULES / NPM["bun"][0] / "bin" / "bun"), str(HERE / "peers" / "bun.js"), str(port)]
     if name in ("ws", "ws-batched"):

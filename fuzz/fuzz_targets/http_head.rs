@@ -5,12 +5,13 @@
 
 use libfuzzer_sys::fuzz_target;
 use ringrelay::http::{
-    ChunkedDecoder, ChunkedError, Framing, Head, HeadError, HeadReader, Progress, Target, query, upgrade,
+    ChunkedDecoder, ChunkedError, Framing, Head, HeadError, HeadLimits, HeadReader, Progress, Target, query, upgrade,
 };
 use ringrelay::rest::ChannelRequest;
 use ringrelay::route;
 
 const HEAD_LEN_MAX: usize = 1024;
+const HEAD_LIMITS: HeadLimits = HeadLimits { len_max: HEAD_LEN_MAX, target_len_max: 512 };
 const BODY_LEN_MAX: usize = 256;
 const AROUND_LEN_MAX: usize = 128;
 
@@ -57,7 +58,7 @@ fuzz_target!(|data: &[u8]| {
 fn read(received: &[&[u8]]) -> Result<Option<Head>, HeadError> {
     let mut reader = HeadReader::default();
     for received in received {
-        match reader.read(received, HEAD_LEN_MAX) {
+        match reader.read(received, HEAD_LIMITS) {
             Ok(None) => {}
             end => return end,
         }

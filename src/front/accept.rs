@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
@@ -15,6 +16,7 @@ use rustix::io::Errno;
 
 use super::Front;
 use super::connection::Connection;
+use super::entrance::{Denial, Visitor};
 
 /// Accepts until `stop`, then sees the connections off.
 pub(super) async fn serve(
@@ -31,9 +33,9 @@ pub(super) async fn serve(
     let mut is_out_of_files = false;
     loop {
         match next(&listener, &mut stop).await {
-            Accepted::Stream(stream) => {
+            Accepted::Stream(stream, peer) => {
                 is_out_of_files = false;
-                admit(stream, &front, &refusals);
+                admit(stream, peer, &front, &refusals);
             }
             Accepted::Failed(error) => match Errno::from_io_error(&error) {
                 // The connection was gone before it was accepted (accept(2): these concern it alone).
@@ -64,7 +66,7 @@ pub(super) async fn serve(
 }
 
 enum Accepted {
-    Stream(TcpStream),
+    Stream(TcpStream, IpAddr),
     Failed(io::Error),
     Stopped,
 }
@@ -81,7 +83,7 @@ async fn next(listener: &TcpListener, stop: &mut oneshot::Receiver<()>) -> Accep
     })
     .await;
     match accepted {
-        Some(Ok((stream, _))) => Accepted::Stream(stream),
+        Some(Ok((stream, peer))) => Accepted::Stream(stream, peer.ip()),
         Some(Err(error)) => Accepted::Failed(error),
         None => {
             // Not dropped but cancelled and waited for: a connection accepted meanwhile would be leaked, open.
@@ -93,26 +95,28 @@ async fn next(listener: &TcpListener, stop: &mut oneshot::Receiver<()>) -> Accep
 }
 
 /// Starts the task of a connection.
-fn admit(stream: TcpStream, front: &Rc<Front>, refusals: &Rc<Cell<usize>>) {
+fn admit(stream: TcpStream, peer: IpAddr, front: &Rc<Front>, refusals: &Rc<Cell<usize>>) {
     // Answers are written whole, so there is nothing to wait for. Fails if the client is gone already, which the first
     // read will tell.
     let _ = stream.set_nodelay(true);
-    match (front.live.enter(), front.settings.connections.take()) {
-        (Some(entry), Some(permit)) => {
-            let connection = Connection::new(stream, front.clone());
+    match front.let_in(peer) {
+        Ok((entry, permit, visitor)) => {
+            let connection = Connection::new(stream, front.clone(), visitor);
             monoio::spawn(async move { entry.run(pin!(connection.serve(permit))).await });
         }
-        // Who is over the bound is told so while that costs little, and dropped beyond.
-        _ if refusals.get() < REFUSALS_MAX => {
+        // Who is over a bound is told so while that costs little, and dropped beyond. A client of TLS would have to be
+        // given a handshake first.
+        Err(Denial::Told(error)) if refusals.get() < REFUSALS_MAX && !front.settings.speaks_tls => {
             refusals.set(refusals.get() + 1);
             let refusals = refusals.clone();
-            let connection = Connection::new(stream, front.clone());
+            let connection = Connection::new(stream, front.clone(), Visitor::unserved(peer));
             monoio::spawn(async move {
-                connection.turn_away().await;
+                connection.turn_away(&error).await;
                 refusals.set(refusals.get() - 1);
             });
         }
-        _ => drop(stream),
+        Err(Denial::Told(error)) => front.note_refusal(error.code()),
+        Err(Denial::NoProxy) => front.note_refusal("no_proxy"),
     }
 }
 

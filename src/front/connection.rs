@@ -15,16 +15,24 @@ use monoio::net::TcpStream;
 use monoio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::Front;
+use super::entrance::{Visitor, both};
 use super::exchange::{Answer, Request, answer};
+use super::listing::Listing;
 use super::socket::into_owned_fd;
 use crate::budget::Permit;
 use crate::handoff::{Seat, Terms};
-use crate::http::{CONTINUE, ChunkedDecoder, ChunkedError, Ending, Framing, Grant, Head, HeadReader, Method, Response};
+use crate::http::{
+    CONTINUE, ChunkedDecoder, ChunkedError, Delimiter, Ending, Framing, Grant, Head, HeadLimits, HeadReader,
+    LAST_CHUNK, Method, Response, Status, Version, push_chunk,
+};
+use crate::peer::{self, HEADER_LEN_MAX, ProxyHeaderError};
 use crate::rest::ApiError;
 
 pub(super) struct Connection {
     stream: TcpStream,
     front: Rc<Front>,
+    /// Where it comes from.
+    visitor: Visitor,
     /// What was received and not yet used up: it begins with the request being served. Its length is at most that of a
     /// head and a body, by their bounds.
     received: Vec<u8>,
@@ -37,6 +45,8 @@ struct Upgrade {
     seat: Seat,
     terms: Terms,
     response: Vec<u8>,
+    /// Among the connections of its client's address, if it comes from behind a proxy and they are counted.
+    place: Option<Permit>,
     head_len: usize,
 }
 
@@ -57,13 +67,19 @@ impl From<ApiError> for End {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, front: Rc<Front>) -> Connection {
+    pub(super) fn new(stream: TcpStream, front: Rc<Front>, visitor: Visitor) -> Connection {
         let grant = front.settings.cors.grant(None);
-        Connection { stream, front, received: Vec::new(), grant }
+        Connection { stream, front, visitor, received: Vec::new(), grant }
     }
 
     /// Serves requests until the connection ends or is handed over.
-    pub(super) async fn serve(mut self, permit: Permit) {
+    pub(super) async fn serve(mut self, mut permit: Permit) {
+        if self.front.settings.proxy_protocol {
+            match self.read_proxy_header().await {
+                Ok(place) => permit = both(permit, place),
+                Err(end) => return self.end(end).await,
+            }
+        }
         let mut served: u32 = 0;
         let end = loop {
             match self.serve_one().await {
@@ -78,6 +94,10 @@ impl Connection {
                 let_others_run().await;
             }
         };
+        self.end(end).await;
+    }
+
+    async fn end(self, end: End) {
         match end {
             End::Silent => {}
             End::Answered => self.linger().await,
@@ -85,9 +105,47 @@ impl Connection {
         }
     }
 
-    /// Says that there are too many connections.
-    pub(super) async fn turn_away(self) {
-        self.refuse(&ApiError::TooManyConnections).await;
+    /// Says why the connection is not served.
+    pub(super) async fn turn_away(self, error: &ApiError) {
+        self.refuse(error).await;
+    }
+
+    /// Reads what a trusted proxy begins the connection with. From then on it comes from whom the proxy names: the place
+    /// among the connections of that address.
+    async fn read_proxy_header(&mut self) -> Result<Option<Permit>, End> {
+        let deadline = Instant::now() + self.front.settings.head_timeout;
+        let header = loop {
+            match peer::proxy_header(&self.received) {
+                Ok(Some(header)) => break header,
+                Ok(None) => {}
+                Err(ProxyHeaderError::Malformed | ProxyHeaderError::TooLong) => {
+                    self.front.note_refusal("proxy_header");
+                    return Err(End::Silent);
+                }
+            }
+            self.make_room(HEADER_LEN_MAX);
+            match self.receive(HEADER_LEN_MAX, deadline, true).await {
+                Received::Bytes => {}
+                Received::TimedOut | Received::Closed => {
+                    self.front.note_refusal("proxy_header");
+                    return Err(End::Silent);
+                }
+                Received::Stopped => return Err(End::Silent),
+            }
+        };
+        self.received.drain(..header.len);
+        let Some(source) = header.source else { return Ok(None) };
+        match self.front.visit(source) {
+            Ok((visitor, place)) => {
+                self.visitor = visitor;
+                Ok(place)
+            }
+            Err(error) if self.front.settings.speaks_tls => {
+                self.front.note_refusal(error.code());
+                Err(End::Silent)
+            }
+            Err(error) => Err(End::Refused(error)),
+        }
     }
 
     /// Reads one request and answers it, unless it becomes a WebSocket.
@@ -96,35 +154,75 @@ impl Connection {
         let head = self.read_head().await?;
         self.grant = self.front.settings.cors.grant(head.fields(&self.received).only("origin"));
         let body = self.read_body(&head).await?;
-        let request = Request { head: &head, received: &self.received, body: body.bytes(&self.received) };
-        match answer(&self.front, request).await {
-            Answer::Response(response) => {
-                let ends = !head.keeps_alive || self.front.live.is_draining();
-                let ending = if ends { Ending::Close } else { Ending::KeepAlive };
-                self.respond(response, ending, head.method == Method::Head).await?;
-                if ends {
-                    return Err(End::Answered);
-                }
-                self.use_up(body.end(&head));
-                Ok(None)
+        let request =
+            Request { head: &head, received: &self.received, body: body.bytes(&self.received), visitor: &self.visitor };
+        let answer = answer(&self.front, request).await;
+        let ends = !head.keeps_alive || self.front.live.is_draining();
+        let ending = if ends { Ending::Close } else { Ending::KeepAlive };
+        match answer {
+            Answer::Response(response) => self.respond(response, ending, head.method == Method::Head).await?,
+            // Boxed: few connections ever need the room for it.
+            Answer::Listing { listing, text } => Box::pin(self.tell(listing, text, &head, ending)).await?,
+            Answer::Join { seat, terms, response, place } => {
+                return Ok(Some(Upgrade { seat, terms, response, place, head_len: head.len }));
             }
-            Answer::Join { seat, terms, response } => Ok(Some(Upgrade { seat, terms, response, head_len: head.len })),
+        }
+        if ends {
+            return Err(End::Answered);
+        }
+        self.use_up(body.end(&head));
+        Ok(None)
+    }
+
+    /// Sends a list that is longer than what is to be in memory of it, piece by piece. If a shard fails on the way, the
+    /// list ends without its end, and so does the connection.
+    async fn tell(&mut self, mut listing: Listing, mut text: Vec<u8>, head: &Head, ending: Ending) -> Result<(), End> {
+        let front = self.front.clone();
+        let delimiter = match head.version {
+            Version::Http10 => Delimiter::End,
+            Version::Http11 => Delimiter::Chunked,
+        };
+        let mut out = Vec::new();
+        let response = front.settings.cors.allow(self.grant, Response::json(Status::OK, b"".as_slice()));
+        response.write_head(&mut out, front.date(), ending, delimiter);
+        if head.method == Method::Head {
+            return self.send(out).await;
+        }
+        loop {
+            let is_last = listing.is_at_end();
+            match delimiter {
+                Delimiter::Chunked => push_chunk(&mut out, &text),
+                Delimiter::End => out.extend_from_slice(&text),
+            }
+            if is_last && delimiter == Delimiter::Chunked {
+                out.extend_from_slice(LAST_CHUNK);
+            }
+            self.send(mem::take(&mut out)).await?;
+            if is_last {
+                return Ok(());
+            }
+            text.clear();
+            listing.go_on(&front, &mut text).await.map_err(|_| End::Silent)?;
         }
     }
 
     async fn read_head(&mut self) -> Result<Head, End> {
-        let deadline = Instant::now() + self.front.settings.head_timeout;
-        let len_max = self.front.settings.head_len_max;
+        let settings = &self.front.settings;
+        let (idle_timeout, head_timeout) = (settings.idle_timeout, settings.head_timeout);
+        let limits = HeadLimits { len_max: settings.head_len_max, target_len_max: settings.uri_len_max };
+        let len_max = limits.len_max;
+        let mut is_idle = self.received.is_empty();
+        let mut deadline = Instant::now() + if is_idle { idle_timeout } else { head_timeout };
         let mut reader = HeadReader::default();
         loop {
-            if let Some(head) = reader.read(&self.received, len_max).map_err(ApiError::Head)? {
+            if let Some(head) = reader.read(&self.received, limits).map_err(ApiError::Head)? {
                 return Ok(head);
             }
-            let is_idle = self.received.is_empty();
-            if self.received.len() == self.received.capacity() {
-                let len = (self.received.capacity() * 2).max(RECEIVE_LEN_MIN).min(len_max);
-                self.received.reserve_exact(len - self.received.len());
+            if is_idle && !self.received.is_empty() {
+                is_idle = false;
+                deadline = Instant::now() + head_timeout;
             }
+            self.make_room(len_max);
             match self.receive(len_max, deadline, is_idle).await {
                 Received::Bytes => {}
                 Received::TimedOut if !is_idle => return Err(ApiError::RequestTimeout.into()),
@@ -181,6 +279,14 @@ impl Connection {
             Received::Bytes => Ok(()),
             Received::TimedOut => Err(ApiError::RequestTimeout.into()),
             Received::Stopped | Received::Closed => Err(End::Silent),
+        }
+    }
+
+    /// Sees to it that there is room behind what was received, which is less than `len_max`.
+    fn make_room(&mut self, len_max: usize) {
+        if self.received.len() == self.received.capacity() {
+            let len = (self.received.capacity() * 2).max(RECEIVE_LEN_MIN).min(len_max);
+            self.received.reserve_exact(len - self.received.len());
         }
     }
 
@@ -242,6 +348,7 @@ impl Connection {
 
     /// Answers with an error, and sees to it that the client can read it.
     async fn refuse(mut self, error: &ApiError) {
+        self.front.note_refusal(error.code());
         // The head may be what is wrong, so this is all that is known of the method.
         let to_head = self.received.starts_with(b"HEAD ");
         if self.respond(error.response(), Ending::Close, to_head).await.is_ok() {
@@ -271,10 +378,10 @@ impl Connection {
 
     /// Hands the socket to the shard that keeps the seat, with every byte received behind the request.
     fn hand_over(mut self, upgrade: Upgrade, permit: Permit) {
-        let Upgrade { seat, terms, response, head_len } = upgrade;
+        let Upgrade { seat, terms, response, place, head_len } = upgrade;
         let behind = self.received.split_off(head_len);
         // Every read and write before this one has ended: a connection that cut one short does not come here.
-        seat.join(into_owned_fd(self.stream), terms, response, behind, permit);
+        seat.join(into_owned_fd(self.stream), terms, response, behind, both(permit, place));
     }
 }
 

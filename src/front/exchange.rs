@@ -1,9 +1,14 @@
 //! From a request to its answer, by way of the shards.
 
+use std::net::IpAddr;
+
 use futures_channel::oneshot;
 
+use super::entrance::{Visitor, is_for_admitted_pages};
+use super::listing::Listing;
 use super::{Front, guard};
-use crate::channel::{ChannelId, ChannelView, Token};
+use crate::budget::Permit;
+use crate::channel::{ChannelId, Token};
 use crate::handoff::{CreateError, Credentials, Reply, Seat, ShardHandle, Terms, ToShard};
 use crate::http::upgrade::UpgradeError;
 use crate::http::{Framing, Head, Response, Status, Target, query, upgrade};
@@ -19,15 +24,24 @@ pub(super) struct Request<'b> {
     /// What was received, beginning with the head.
     pub(super) received: &'b [u8],
     pub(super) body: &'b [u8],
+    /// Where the connection comes from that it came on.
+    pub(super) visitor: &'b Visitor,
 }
 
 pub(super) enum Answer {
     Response(Response),
+    /// More than one answer is to hold: the head is still to be sent, and behind it `text`, and the rest of the list.
+    Listing {
+        listing: Listing,
+        text: Vec<u8>,
+    },
     /// The connection becomes a WebSocket: `response` is what the shard sends first.
     Join {
         seat: Seat,
         terms: Terms,
         response: Vec<u8>,
+        /// Among the connections of its client's address, if it comes from behind a proxy and they are counted.
+        place: Option<Permit>,
     },
 }
 
@@ -35,26 +49,39 @@ pub(super) enum Answer {
 pub(super) async fn answer(front: &Front, request: Request<'_>) -> Answer {
     match act(front, request).await {
         Ok(answer) => answer,
-        Err(error) => Answer::Response(error.response()),
+        Err(error) => {
+            front.note_refusal(error.code());
+            Answer::Response(error.response())
+        }
     }
 }
 
 async fn act(front: &Front, request: Request<'_>) -> Result<Answer, ApiError> {
+    let settings = &front.settings;
+    let fields = request.head.fields(request.received);
+    let client = request.visitor.client(front, fields);
     let Target::Resource { path, query } = &request.head.target else {
+        front.count(request.visitor, client, Ok(&Action::Options(route::METHODS)))?;
         return Ok(Answer::Response(options(front, request, route::METHODS)));
     };
-    // First, so that the refusal does not tell what there is.
-    guard::check(front, request)?;
     let path = text(&request.received[path.clone()]);
     let query = text(&request.received[query.clone()]);
-    let settings = &front.settings;
-    let response = match route::route(request.head.method, path, settings.browser_only)? {
-        Action::ListChannels => list(front).await?,
-        Action::CreateChannel => create(front, posted(request)?).await?,
-        Action::CreateByQuery => create(front, ChannelRequest::from_query(query)?).await?,
+    let asked = route::route(request.head.method, path, settings.browser_only);
+    // Before the tokens are looked at, so that they are not tried out any faster.
+    let place = front.count(request.visitor, client, asked.as_ref())?;
+    // Before what is asked for, so that the refusal does not tell what there is.
+    guard::check(front, request)?;
+    let action = asked?;
+    if is_for_admitted_pages(&action) && !settings.cors.admit(fields) {
+        return Err(ApiError::OriginNotAllowed);
+    }
+    let response = match action {
+        Action::ListChannels => return list(front).await,
+        Action::CreateChannel => create(front, client, posted(request)?).await?,
+        Action::CreateByQuery => create(front, client, ChannelRequest::from_query(query)?).await?,
         Action::ReadChannel(id) => read(front, id).await?,
         Action::DeleteChannel(id) => delete(front, id).await?,
-        Action::Connect(id) => return connect(front, request, query, id).await,
+        Action::Connect(id) => return connect(front, request, query, id, place).await,
         Action::Page(page) => pages::page(page),
         Action::Guide => pages::html(settings.readme.to_string()),
         Action::OpenApi => Response::json(Status::OK, front.openapi.as_bytes().to_vec()),
@@ -81,16 +108,13 @@ fn allowing(methods: &'static str) -> Response {
     Response::empty(Status::NO_CONTENT).with("Allow", methods)
 }
 
-async fn list(front: &Front) -> Result<Response, ApiError> {
-    // All are asked before the first is waited for.
-    let asked: Vec<_> =
-        front.registry.shards().iter().map(|shard| ask(shard, |reply| ToShard::List { reply })).collect();
-    let mut views: Vec<ChannelView> = Vec::new();
-    for reply in asked {
-        views.extend(front.answered(reply).await?);
+async fn list(front: &Front) -> Result<Answer, ApiError> {
+    let mut text = Vec::new();
+    let listing = Listing::begin(front, &mut text).await?;
+    if listing.is_at_end() {
+        return Ok(Answer::Response(Response::json(Status::OK, text)));
     }
-    views.sort_unstable_by(|one, other| one.id.cmp(&other.id));
-    Ok(rest::list(&views, front.settings.public_port))
+    Ok(Answer::Listing { listing, text })
 }
 
 /// The channel that a body asks for.
@@ -102,7 +126,7 @@ fn posted(request: Request<'_>) -> Result<ChannelRequest, ApiError> {
     ChannelRequest::parse(fields.all("content-type").next(), request.body)
 }
 
-async fn create(front: &Front, wanted: ChannelRequest) -> Result<Response, ApiError> {
+async fn create(front: &Front, client: IpAddr, wanted: ChannelRequest) -> Result<Response, ApiError> {
     let settings = &front.settings;
     let token = rest::generate_token(settings.token_len).map_err(|_| ApiError::Unavailable)?;
     for attempts_left in (0..GENERATED_ID_ATTEMPTS).rev() {
@@ -110,7 +134,7 @@ async fn create(front: &Front, wanted: ChannelRequest) -> Result<Response, ApiEr
             Some(id) => id.clone(),
             None => rest::generate_id(settings.id_half_len).map_err(|_| ApiError::Unavailable)?,
         };
-        let permit = settings.channels.take().ok_or(ApiError::TooManyChannels)?;
+        let permit = front.channel_place(client)?;
         let spec = wanted.spec(id.clone(), token.clone(), settings.slow_consumers, permit);
         let reply = ask(front.registry.owner(&id), |reply| ToShard::Create { spec, reply });
         match front.answered(reply).await? {
@@ -145,7 +169,13 @@ async fn reset(front: &Front) -> Result<Response, ApiError> {
     Ok(rest::reset(count))
 }
 
-async fn connect(front: &Front, request: Request<'_>, query: &str, id: ChannelId) -> Result<Answer, ApiError> {
+async fn connect(
+    front: &Front,
+    request: Request<'_>,
+    query: &str,
+    id: ChannelId,
+    place: Option<Permit>,
+) -> Result<Answer, ApiError> {
     let accept = upgrade::check(request.head, request.head.fields(request.received));
     let token = query::parameter(query, "token").map_err(|_| ApiError::Query)?;
     let shard = front.registry.owner(&id).clone();
@@ -157,7 +187,7 @@ async fn connect(front: &Front, request: Request<'_>, query: &str, id: ChannelId
             let seat = front.answered(reply).await??;
             let terms = Terms { window: compression.map(|agreed| agreed.window), ..Terms::UNLIMITED };
             let response = accept.response(compression.map(Agreed::response).as_deref());
-            Ok(Answer::Join { seat, terms, response })
+            Ok(Answer::Join { seat, terms, response, place })
         }
         (Ok(_), None) => Err(ApiError::TokenMissing),
         // A browser does not tell a page why its WebSocket was refused. The same request without the upgrade does, and
@@ -181,7 +211,7 @@ fn compression(front: &Front, request: Request<'_>) -> Result<Option<Agreed>, Ap
     deflate::negotiate(offers).map_err(|MalformedExtensions| UpgradeError::Extensions.into())
 }
 
-fn ask<T>(shard: &ShardHandle, question: impl FnOnce(Reply<T>) -> ToShard) -> oneshot::Receiver<T> {
+pub(super) fn ask<T>(shard: &ShardHandle, question: impl FnOnce(Reply<T>) -> ToShard) -> oneshot::Receiver<T> {
     let (reply, receiver) = oneshot::channel();
     shard.send(question(reply));
     receiver
@@ -189,7 +219,7 @@ fn ask<T>(shard: &ShardHandle, question: impl FnOnce(Reply<T>) -> ToShard) -> on
 
 impl Front {
     /// What the shard answers. Nobody answers when it is gone, or hangs.
-    async fn answered<T>(&self, reply: oneshot::Receiver<T>) -> Result<T, ApiError> {
+    pub(super) async fn answered<T>(&self, reply: oneshot::Receiver<T>) -> Result<T, ApiError> {
         match monoio::time::timeout(self.settings.answer_timeout, reply).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(oneshot::Canceled)) | Err(_) => Err(ApiError::Unavailable),

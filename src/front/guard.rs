@@ -33,12 +33,14 @@ pub(super) fn check(front: &Front, request: Request<'_>) -> Result<(), ApiError>
     }
 }
 
-/// Everything in a request that is given as the API token.
+/// What is given as the API token in a request: so many in each place where it may stand.
 fn tokens(request: Request<'_>, query: &str) -> Vec<String> {
     let fields = request.head.fields(request.received);
     let in_query = query::parameters(query).flatten().filter(|(name, _)| name == "auth").map(|(_, token)| token.into());
+    let in_query = in_query.take(rest::TOKENS_MAX);
     // The second is the source's spelling.
     let in_fields = fields.all("authorization").chain(fields.all("authentification")).filter_map(bearer);
+    let in_fields = in_fields.take(rest::TOKENS_MAX);
     let in_body = rest::tokens_in(fields.all("content-type").next(), request.body);
     in_query.chain(in_fields).chain(in_body).collect()
 }

@@ -6,8 +6,10 @@
 
 mod accept;
 mod connection;
+mod entrance;
 mod exchange;
 mod guard;
+mod listing;
 mod live;
 mod socket;
 
@@ -27,6 +29,7 @@ use crate::channel::SlowPolicy;
 use crate::config::{AuthConfig, ServeConfig};
 use crate::http::{HttpDate, Origins};
 use crate::pages;
+use crate::peer::{AddressLimits, Addresses, TrustedProxies};
 use crate::registry::Registry;
 use crate::rest;
 use live::Live;
@@ -54,11 +57,16 @@ pub struct FrontSettings {
     pub token_len: usize,
     /// Hexadecimal digits of each half of a generated id, 1 to [`rest::ID_HALF_LEN_MAX`].
     pub id_half_len: usize,
+    /// Longest request target, in bytes; over it: 414.
+    pub uri_len_max: usize,
     /// Longest request head, in bytes; over it: 431.
     pub head_len_max: usize,
     /// Longest request body, in bytes; over it: 413.
     pub body_len_max: usize,
-    /// From the first wait for a request to the end of its head; over it: 408, or a silent close if nothing came.
+    /// How long a connection may wait for a request, the first one too; over it: a silent close.
+    pub idle_timeout: Duration,
+    /// From the first byte of a request to the end of its head; over it: 408. The same for a PROXY header, from the
+    /// connection's begin; over it: closed.
     pub head_timeout: Duration,
     /// From the end of a head to the end of its body; over it: 408.
     pub body_timeout: Duration,
@@ -71,6 +79,14 @@ pub struct FrontSettings {
     pub connections: Budget,
     /// Channels of the relay; over it: 503.
     pub channels: Budget,
+    /// What one address may; over it: 429.
+    pub addresses: Addresses,
+    /// Those whose word on a client's address counts.
+    pub trusted_proxies: TrustedProxies,
+    /// Trusted proxies begin each connection with a PROXY header, and nobody else may connect.
+    pub proxy_protocol: bool,
+    /// Clients begin with a TLS handshake: who is refused when it comes is closed and not told.
+    pub speaks_tls: bool,
     /// How long requests under way get to be answered when the front stops; over it: closed.
     pub stop_grace: Duration,
 }
@@ -91,16 +107,31 @@ impl FrontSettings {
             slow_consumers: config.slow_consumers,
             token_len: config.token_length,
             id_half_len: config.id_length,
-            head_len_max: 16 << 10,
-            body_len_max: 64 << 10,
+            uri_len_max: config.max_uri_size,
+            head_len_max: config.max_head_size,
+            body_len_max: config.max_body_size,
+            idle_timeout: config.idle_timeout(),
             head_timeout: config.head_timeout(),
             body_timeout: config.head_timeout(),
             answer_timeout: ANSWER_TIMEOUT,
             connections_max: 16_384,
             connections: Budget::new(config.max_connections.map_or(usize::MAX, |max| max as usize)),
             channels: Budget::new(config.max_channels as usize),
+            addresses: Addresses::new(address_limits(config)),
+            trusted_proxies: TrustedProxies::new(&config.trusted_proxies),
+            proxy_protocol: config.proxy_protocol,
+            speaks_tls: config.ssl.is_some(),
             stop_grace: config.drain().min(Duration::from_secs(1)),
         }
+    }
+}
+
+fn address_limits(config: &ServeConfig) -> AddressLimits {
+    AddressLimits {
+        connection_rate: config.connection_rate,
+        request_rate: config.request_rate,
+        connections_max: config.max_connections_per_address,
+        channels_max: config.max_channels_per_address,
     }
 }
 

@@ -69,6 +69,16 @@ impl Origins {
         }
     }
 
+    /// Whether a page that asks for this may: one whose origin is allowed, or the relay's own, which is the host that the
+    /// request names. Who sends no `Origin` is no page. Where all origins are allowed, all may.
+    pub fn admit(&self, fields: Fields<'_>) -> bool {
+        if !self.is_list() || !fields.has("origin") {
+            return true;
+        }
+        let Some(origin) = fields.only("origin") else { return false };
+        self.grant(Some(origin)) != Grant::Nothing || fields.only("host").is_some_and(|host| is_of_host(origin, host))
+    }
+
     /// Adds to an answer what lets the page read it.
     #[must_use]
     pub fn allow(&self, grant: Grant, response: Response) -> Response {
@@ -104,6 +114,14 @@ impl Origins {
 
 fn expose(response: Response, origin: String) -> Response {
     response.with("Access-Control-Allow-Origin", origin).with("Access-Control-Expose-Headers", "Location, Retry-After")
+}
+
+/// Whether an origin is that of a page from `host`, a host with an optional port. The scheme is not compared: before a
+/// proxy that ends TLS it is another one.
+fn is_of_host(origin: &[u8], host: &[u8]) -> bool {
+    let (Ok(origin), Ok(host)) = (str::from_utf8(origin), str::from_utf8(host)) else { return false };
+    let Some((scheme, _)) = origin.split_once("://") else { return false };
+    normal(origin).is_some_and(|origin| normal(&format!("{scheme}://{host}")) == Some(origin))
 }
 
 /// An origin as a browser sends it (RFC 6454, section 6.2); `None` = it is none.
@@ -179,6 +197,35 @@ mod tests {
     fn all_or_none_are_words_of_their_own() {
         assert_eq!(Origins::parse(" * ").unwrap().grant(Some(b"null")), Grant::All);
         assert_eq!(Origins::parse("none").unwrap().grant(Some(b"http://a")), Grant::Nothing);
+    }
+
+    fn admits(origins: &str, lines: &str) -> bool {
+        let request = format!("GET / HTTP/1.1\r\n{lines}\r\n\r\n");
+        let limits = crate::http::HeadLimits { len_max: 4096, target_len_max: 4096 };
+        let head = crate::http::HeadReader::default().read(request.as_bytes(), limits).unwrap().unwrap();
+        Origins::parse(origins).unwrap().admit(head.fields(request.as_bytes()))
+    }
+
+    #[test]
+    fn pages_of_listed_origins_and_the_relays_own_are_admitted() {
+        for (lines, admitted) in [
+            ("Host: relay", true),
+            ("Host: relay\r\nOrigin: https://a.example", true),
+            ("Host: relay:8080\r\nOrigin: http://relay:8080", true),
+            ("Host: Relay:443\r\nOrigin: https://relay", true),
+            ("Host: [::1]:8080\r\nOrigin: http://[::1]:8080", true),
+            ("Host: relay:8080\r\nOrigin: http://relay", false),
+            ("Host: relay\r\nOrigin: https://b.example", false),
+            ("Host: relay\r\nOrigin: http://relay.evil.example", false),
+            ("Host: relay\r\nOrigin: null", false),
+            ("Host: relay\r\nOrigin:", false),
+            ("Host: relay\r\nOrigin: https://a.example\r\nOrigin: https://a.example", false),
+        ] {
+            assert_eq!(admits("https://a.example", lines), admitted, "{lines}");
+            assert!(admits("*", lines), "{lines}");
+        }
+        assert!(!admits("none", "Host: relay\r\nOrigin: https://a.example"));
+        assert!(admits("none", "Host: relay\r\nOrigin: https://relay"));
     }
 
     #[test]

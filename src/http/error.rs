@@ -36,6 +36,8 @@ pub enum HeadError {
     CodingUnknown,
     /// `Expect` for something other than `100-continue` (RFC 9110, section 10.1.1).
     Expectation,
+    /// The request target is longer than allowed.
+    TargetTooLong,
     /// The head is longer than allowed.
     TooLong,
     /// The head has more fields than allowed.
@@ -61,6 +63,7 @@ impl HeadError {
             HeadError::Version => Status::VERSION_NOT_SUPPORTED,
             HeadError::CodingUnknown => Status::NOT_IMPLEMENTED,
             HeadError::Expectation => Status::EXPECTATION_FAILED,
+            HeadError::TargetTooLong => Status::URI_TOO_LONG,
             HeadError::TooLong | HeadError::TooManyFields => Status::FIELDS_TOO_LARGE,
         }
     }
@@ -83,6 +86,7 @@ impl HeadError {
             HeadError::CodingInvalid => "Transfer-Encoding must be `chunked`, once, and in HTTP/1.1",
             HeadError::CodingUnknown => "the only transfer coding understood is chunked",
             HeadError::Expectation => "the only expectation understood is 100-continue",
+            HeadError::TargetTooLong => "the request target, which is path and query, is too long",
             HeadError::TooLong => "the request head is too long",
             HeadError::TooManyFields => "the request has too many header fields",
         }

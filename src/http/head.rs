@@ -10,6 +10,15 @@ use super::{HeadError, Target, framing};
 /// Most field lines of one head.
 pub const FIELDS_MAX: usize = 100;
 
+/// How long a head may be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HeadLimits {
+    /// Most bytes of the whole head.
+    pub len_max: usize,
+    /// Most bytes of the request target.
+    pub target_len_max: usize,
+}
+
 /// Finds the end of a head in bytes that arrive piecemeal, looking at each byte once; takes the head apart when it is
 /// whole. One reader reads one head.
 #[derive(Clone, Debug, Default)]
@@ -24,15 +33,16 @@ pub struct HeadReader {
 
 impl HeadReader {
     /// The head at the front of `received`, or `None` while its end is not there. `received` must begin with the bytes
-    /// of the call before. A head of more than `len_max` bytes is refused, as soon as that is clear.
+    /// of the call before. A head that is too long is refused as soon as that is clear.
     ///
     /// # Errors
     /// The head breaks the grammar, or leaves open where its body ends.
-    pub fn read(&mut self, received: &[u8], len_max: usize) -> Result<Option<Head>, HeadError> {
+    pub fn read(&mut self, received: &[u8], limits: HeadLimits) -> Result<Option<Head>, HeadError> {
         debug_assert!(self.scanned <= received.len());
         while let Some(offset) = received[self.scanned..].iter().position(|byte| *byte == b'\n') {
             let lf = self.scanned + offset;
-            if lf >= len_max {
+            self.check_target(&received[self.line_start..lf], limits)?;
+            if lf >= limits.len_max {
                 return Err(HeadError::TooLong);
             }
             let Some(line) = received[self.line_start..lf].strip_suffix(b"\r") else {
@@ -52,9 +62,34 @@ impl HeadReader {
             }
         }
         self.scanned = received.len();
-        if received.len() >= len_max { Err(HeadError::TooLong) } else { Ok(None) }
+        self.check_target(&received[self.line_start..], limits)?;
+        if received.len() >= limits.len_max { Err(HeadError::TooLong) } else { Ok(None) }
+    }
+
+    /// Refuses a target that is too long, be the end of its line there or not. `line` is what is there of the line at
+    /// `line_start`, and is looked at only when it is longer than any that is allowed, so that who sends byte by byte
+    /// costs no more than others.
+    fn check_target(&self, line: &[u8], limits: HeadLimits) -> Result<(), HeadError> {
+        let is_request_line = self.line_start == self.head_start;
+        if !is_request_line || line.len() <= limits.target_len_max {
+            return Ok(());
+        }
+        let method_len_max = METHOD_LEN_MAX.min(line.len());
+        let Some(method_end) = line[..method_len_max].iter().position(|byte| *byte == b' ') else { return Ok(()) };
+        let target = &line[method_end + 1..];
+        // With as much behind it as this the line is none, whatever ends the target.
+        let is_too_long = target.len() > limits.target_len_max
+            && (target.len() - limits.target_len_max > VERSION_LEN_MAX
+                || !target[..=limits.target_len_max].contains(&b' '));
+        if is_too_long { Err(HeadError::TargetTooLong) } else { Ok(()) }
     }
 }
+
+/// Where the end of the method is looked for: no method is longer.
+const METHOD_LEN_MAX: usize = 32;
+
+/// What follows the target in its line: a space, the version, and the CR, with room to spare.
+const VERSION_LEN_MAX: usize = 16;
 
 /// A request head. Its names, values and target are places in the bytes it was read from, so that it can be kept while
 /// more bytes are read behind them.

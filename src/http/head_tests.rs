@@ -4,9 +4,11 @@ use super::*;
 use crate::http::Status;
 
 const LEN_MAX: usize = 512;
+const TARGET_LEN_MAX: usize = 400;
+const LIMITS: HeadLimits = HeadLimits { len_max: LEN_MAX, target_len_max: TARGET_LEN_MAX };
 
 fn read(input: &[u8]) -> Result<Option<Head>, HeadError> {
-    HeadReader::default().read(input, LEN_MAX)
+    HeadReader::default().read(input, LIMITS)
 }
 
 fn head(input: &str) -> Head {
@@ -26,7 +28,7 @@ fn read_in_pieces(input: &[u8], cuts: &[usize]) -> Result<Option<Head>, HeadErro
     cuts.push(input.len());
     cuts.sort_unstable();
     for cut in cuts {
-        match reader.read(&input[..cut], LEN_MAX) {
+        match reader.read(&input[..cut], LIMITS) {
             Ok(None) => {}
             end => return end,
         }
@@ -197,6 +199,21 @@ fn absolute_urls_name_their_path() {
 }
 
 #[test]
+fn a_target_has_a_longest_length() {
+    let line = |len: usize| format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "y".repeat(len - 1));
+    assert!(read(line(TARGET_LEN_MAX).as_bytes()).unwrap().is_some());
+    let too_long = line(TARGET_LEN_MAX + 1);
+    assert_eq!(read(too_long.as_bytes()), Err(HeadError::TargetTooLong));
+    // The end of the line is not waited for.
+    assert_eq!(read(&too_long.as_bytes()[..TARGET_LEN_MAX + 4]), Ok(None));
+    assert_eq!(read(&too_long.as_bytes()[..TARGET_LEN_MAX + 5]), Err(HeadError::TargetTooLong));
+    // Neither other lines nor what has no target are held to it.
+    let long_field = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "y ".repeat(TARGET_LEN_MAX / 2 + 10));
+    assert!(read(long_field.as_bytes()).unwrap().is_some());
+    assert_eq!(read("y".repeat(TARGET_LEN_MAX + 50).as_bytes()), Ok(None));
+}
+
+#[test]
 fn a_head_has_a_longest_length_and_a_most_of_fields() {
     let fixed = "GET / HTTP/1.1\r\nHost: x\r\nX: \r\n\r\n".len();
     let fits = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "y".repeat(LEN_MAX - fixed));
@@ -208,7 +225,9 @@ fn a_head_has_a_longest_length_and_a_most_of_fields() {
     assert_eq!(HeadError::TooLong.status().code, 431);
 
     let lines = |count: usize| format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "a:\r\n".repeat(count - 1));
-    let read = |input: String| HeadReader::default().read(input.as_bytes(), 4096);
+    let read = |input: String| {
+        HeadReader::default().read(input.as_bytes(), HeadLimits { len_max: 4096, target_len_max: 4096 })
+    };
     assert!(read(lines(FIELDS_MAX)).is_ok());
     assert_eq!(read(lines(FIELDS_MAX + 1)), Err(HeadError::TooManyFields));
     assert_eq!(HeadError::TooManyFields.status().code, 431);

@@ -15,7 +15,17 @@ pub enum Ending {
     Close,
 }
 
-/// A final answer. Its length is always said, so that the connection can be kept.
+/// How a client learns where a content ends that is not whole when its head is sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Delimiter {
+    /// By the chunked transfer coding: see [`push_chunk`].
+    Chunked,
+    /// By the end of the connection, for HTTP/1.0.
+    End,
+}
+
+/// A final answer. Its length is said, so that the connection can be kept; where it is not known, see
+/// [`write_head`](Self::write_head).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Response {
     status: Status,
@@ -55,6 +65,30 @@ impl Response {
     /// Appends the answer to `out`; without its content if it answers a `HEAD` (RFC 9110, section 9.3.2).
     pub fn write(&self, out: &mut Vec<u8>, date: HttpDate, ending: Ending, to_head: bool) {
         out.reserve(192 + self.content.len());
+        self.write_fields(out, date, ending);
+        if self.status.has_content() {
+            out.extend_from_slice(b"Content-Length: ");
+            push_number(out, self.content.len() as u64);
+            push_line(out, &[]);
+        }
+        push_line(out, &[]);
+        if self.status.has_content() && !to_head {
+            out.extend_from_slice(&self.content);
+        }
+    }
+
+    /// Appends the head alone: the content follows piece by piece, and is delimited so.
+    pub fn write_head(&self, out: &mut Vec<u8>, date: HttpDate, ending: Ending, delimiter: Delimiter) {
+        debug_assert!(self.content.is_empty() && (delimiter == Delimiter::Chunked || ending == Ending::Close));
+        self.write_fields(out, date, ending);
+        if delimiter == Delimiter::Chunked {
+            push_line(out, &[b"Transfer-Encoding: chunked"]);
+        }
+        push_line(out, &[]);
+    }
+
+    /// Status line and fields, without what delimits the content.
+    fn write_fields(&self, out: &mut Vec<u8>, date: HttpDate, ending: Ending) {
         out.extend_from_slice(b"HTTP/1.1 ");
         push_number(out, u64::from(self.status.code));
         out.push(b' ');
@@ -66,20 +100,24 @@ impl Response {
         if ending == Ending::Close {
             push_line(out, &[b"Connection: close"]);
         }
-        if self.status.has_content() {
-            if !self.content_type.is_empty() {
-                push_line(out, &[b"Content-Type: ", self.content_type.as_bytes()]);
-            }
-            out.extend_from_slice(b"Content-Length: ");
-            push_number(out, self.content.len() as u64);
-            push_line(out, &[]);
-        }
-        push_line(out, &[]);
-        if self.status.has_content() && !to_head {
-            out.extend_from_slice(&self.content);
+        if self.status.has_content() && !self.content_type.is_empty() {
+            push_line(out, &[b"Content-Type: ", self.content_type.as_bytes()]);
         }
     }
 }
+
+/// Appends a piece of a content in the chunked transfer coding (RFC 9112, section 7.1). An empty one is none: it would be
+/// the end.
+pub fn push_chunk(out: &mut Vec<u8>, piece: &[u8]) {
+    if !piece.is_empty() {
+        // Writing to a Vec cannot fail.
+        let _ = write!(out, "{:x}\r\n", piece.len());
+        push_line(out, &[piece]);
+    }
+}
+
+/// What ends a content in the chunked transfer coding.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 fn push_line(out: &mut Vec<u8>, parts: &[&[u8]]) {
     for part in parts {
@@ -124,6 +162,25 @@ mod tests {
         assert_eq!(to_get.strip_suffix("{\"a\":1}").unwrap(), written(&response, Ending::Close, true));
         assert!(to_get.contains("\r\nContent-Length: 7\r\n"));
         assert!(to_get.contains("\r\nConnection: close\r\n"));
+    }
+
+    #[test]
+    fn a_content_in_pieces_is_what_the_decoder_puts_together() {
+        let mut out = Vec::new();
+        let response = Response::json(Status::OK, b"".as_slice());
+        response.write_head(&mut out, HttpDate::from_unix(0), Ending::KeepAlive, Delimiter::Chunked);
+        let head = "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), format!("HTTP/1.1 200 OK\r\n{DATE}{head}"));
+
+        let mut out = Vec::new();
+        for piece in ["[1,", "", &"2".repeat(300), "]"] {
+            push_chunk(&mut out, piece.as_bytes());
+        }
+        out.extend_from_slice(LAST_CHUNK);
+        let mut content = Vec::new();
+        let progress = crate::http::ChunkedDecoder::new(1000, 100).decode(&out, &mut content).unwrap();
+        assert!(progress.done && progress.taken == out.len());
+        assert_eq!(content, format!("[1,{}]", "2".repeat(300)).into_bytes());
     }
 
     #[test]

@@ -20,10 +20,12 @@ impl Status {
     pub const CONFLICT: Status = Status { code: 409, reason: "Conflict" };
     pub const LENGTH_REQUIRED: Status = Status { code: 411, reason: "Length Required" };
     pub const CONTENT_TOO_LARGE: Status = Status { code: 413, reason: "Content Too Large" };
+    pub const URI_TOO_LONG: Status = Status { code: 414, reason: "URI Too Long" };
     pub const UNSUPPORTED_MEDIA_TYPE: Status = Status { code: 415, reason: "Unsupported Media Type" };
     pub const EXPECTATION_FAILED: Status = Status { code: 417, reason: "Expectation Failed" };
     pub const UNPROCESSABLE_CONTENT: Status = Status { code: 422, reason: "Unprocessable Content" };
     pub const UPGRADE_REQUIRED: Status = Status { code: 426, reason: "Upgrade Required" };
+    pub const TOO_MANY_REQUESTS: Status = Status { code: 429, reason: "Too Many Requests" };
     pub const FIELDS_TOO_LARGE: Status = Status { code: 431, reason: "Request Header Fields Too Large" };
     pub const NOT_IMPLEMENTED: Status = Status { code: 501, reason: "Not Implemented" };
     pub const SERVICE_UNAVAILABLE: Status = Status { code: 503, reason: "Service Unavailable" };

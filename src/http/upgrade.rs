@@ -107,12 +107,15 @@ const KEY_BASE64: GeneralPurpose =
 
 #[cfg(test)]
 mod tests {
-    use super::super::HeadReader;
+    use super::super::{HeadLimits, HeadReader};
     use super::*;
 
     fn checked(lines: &str) -> Result<Accept, UpgradeError> {
         let request = format!("{lines}\r\nHost: x\r\n\r\n");
-        let head = HeadReader::default().read(request.as_bytes(), 4096).unwrap().unwrap();
+        let head = HeadReader::default()
+            .read(request.as_bytes(), HeadLimits { len_max: 4096, target_len_max: 4096 })
+            .unwrap()
+            .unwrap();
         check(&head, head.fields(request.as_bytes()))
     }
 

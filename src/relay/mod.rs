@@ -149,9 +149,9 @@ impl Relay {
         self.rooms.find(id).map(|slot| self.rooms[slot].channel.view(now))
     }
 
-    /// Shows all channels, in no particular order.
-    pub fn list(&self, now: Time) -> Vec<ChannelView> {
-        self.rooms.iter().map(|room| room.channel.view(now)).collect()
+    /// Shows the first `max` of the channels behind `after` by their ids, in order; `None` = from the first.
+    pub fn list(&self, now: Time, after: Option<&ChannelId>, max: usize) -> Vec<ChannelView> {
+        self.rooms.behind(after).take(max).map(|room| room.channel.view(now)).collect()
     }
 
     /// Deletes a channel and closes its clients with 4404; `false` = there was none.

@@ -1,7 +1,7 @@
 //! The channels of a shard, by id and by slot.
 
-use std::collections::HashMap;
-use std::ops::{Index, IndexMut};
+use std::collections::BTreeMap;
+use std::ops::{Bound, Index, IndexMut};
 
 use slab::Slab;
 
@@ -83,7 +83,8 @@ impl Room {
 #[derive(Debug, Default)]
 pub(super) struct Rooms {
     slots: Slab<Room>,
-    by_id: HashMap<ChannelId, u32>,
+    /// In order, so that a list can be told page by page.
+    by_id: BTreeMap<ChannelId, u32>,
     /// Generation of the last channel created.
     generation: u32,
 }
@@ -128,6 +129,12 @@ impl Rooms {
         self.slots.get_mut(slot as usize)
     }
 
+    /// The channels behind `id` by their ids, in order; `None` = all.
+    pub(super) fn behind(&self, id: Option<&ChannelId>) -> impl Iterator<Item = &Room> {
+        let start = id.map_or(Bound::Unbounded, Bound::Excluded);
+        self.by_id.range((start, Bound::Unbounded)).map(|(_, slot)| &self[*slot])
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Room> {
         self.slots.iter().map(|(_, room)| room)
     }
@@ -144,5 +151,46 @@ impl Index<u32> for Rooms {
 impl IndexMut<u32> for Rooms {
     fn index_mut(&mut self, slot: u32) -> &mut Room {
         &mut self.slots[slot as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::{ChannelSpec, Pattern, SlowPolicy, Token};
+
+    fn channel(id: &str) -> Channel {
+        let spec = ChannelSpec {
+            id: ChannelId::parse(id).unwrap(),
+            token: Token::new("secret"),
+            pattern: Pattern::Echo,
+            client_limit: None,
+            timeout: None,
+            exclude_sender: false,
+            history: 0,
+            slow_consumers: SlowPolicy::Disconnect,
+            permit: None,
+        };
+        Channel::new(spec, Time::ZERO)
+    }
+
+    fn behind(rooms: &Rooms, id: Option<&str>) -> Vec<String> {
+        let id = id.map(|id| ChannelId::parse(id).unwrap());
+        rooms.behind(id.as_ref()).map(|room| room.channel.spec().id.to_string()).collect()
+    }
+
+    #[test]
+    fn a_page_begins_behind_a_channel_be_it_there_or_gone() {
+        let mut rooms = Rooms::default();
+        assert_eq!(behind(&rooms, None), [""; 0]);
+        for id in ["c", "a", "d", "b"] {
+            rooms.insert(channel(id)).unwrap();
+        }
+        assert_eq!(behind(&rooms, None), ["a", "b", "c", "d"]);
+        assert_eq!(behind(&rooms, Some("b")), ["c", "d"]);
+        let slot = rooms.find(&ChannelId::parse("b").unwrap()).unwrap();
+        rooms.remove(slot);
+        assert_eq!(behind(&rooms, Some("b")), ["c", "d"]);
+        assert_eq!(behind(&rooms, Some("d")), [""; 0]);
     }
 }

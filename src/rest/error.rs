@@ -1,6 +1,7 @@
 //! Everything that a request can be refused for, and the answer to it.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,7 +12,7 @@ use crate::http::upgrade::{self, UpgradeError};
 use crate::http::{ChunkedError, HeadError, Response, Status};
 use crate::route::RouteError;
 
-/// Why a request is refused. All but the last two are the client's to change; no variant holds a token.
+/// Why a request is refused. All but the last three are the client's to change; no variant holds a token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ApiError {
     Head(HeadError),
@@ -63,9 +64,19 @@ pub enum ApiError {
     TokenMissing,
     TokenWrong,
     ChannelFull,
+    /// A page asks whose origin is not allowed.
+    OriginNotAllowed,
     /// The API token is needed and not there.
     AuthMissing,
     AuthWrong,
+    /// The client's address does too often what it does; after `wait` it may again.
+    RateLimited {
+        wait: Duration,
+    },
+    /// The client's address has as many connections as it may.
+    TooManyConnectionsFromAddress,
+    /// The client's address has created as many channels as it may.
+    TooManyChannelsFromAddress,
     /// The relay has as many connections as it may.
     TooManyConnections,
     /// The relay has as many channels as it may.
@@ -91,15 +102,27 @@ impl ApiError {
             // RFC 9110, section 15.5.2, wants a challenge with every 401; no registered scheme reads a query parameter.
             ApiError::TokenMissing | ApiError::TokenWrong => response.with("WWW-Authenticate", "channel-token"),
             ApiError::AuthMissing | ApiError::AuthWrong => response.with("WWW-Authenticate", "Bearer"),
-            ApiError::TooManyConnections | ApiError::TooManyChannels | ApiError::Unavailable => {
-                response.with("Retry-After", "1")
+            // In whole seconds (RFC 9110, section 10.2.3), and not too few of them.
+            ApiError::RateLimited { wait } => {
+                response.with("Retry-After", wait.as_millis().div_ceil(1000).max(1).to_string())
             }
+            ApiError::TooManyConnectionsFromAddress
+            | ApiError::TooManyChannelsFromAddress
+            | ApiError::TooManyConnections
+            | ApiError::TooManyChannels
+            | ApiError::Unavailable => response.with("Retry-After", "1"),
             _ => response,
         }
     }
 
+    /// What is wrong, for programs.
+    pub fn code(&self) -> &'static str {
+        self.status_and_code().1
+    }
+
     pub(super) fn status_and_code(&self) -> (Status, &'static str) {
         match self {
+            ApiError::Head(error @ HeadError::TargetTooLong) => (error.status(), "uri_too_long"),
             ApiError::Head(error) => (error.status(), "bad_head"),
             ApiError::Chunked(ChunkedError::Malformed) => (Status::BAD_REQUEST, "bad_body"),
             ApiError::Chunked(ChunkedError::TooLong | ChunkedError::TooMuchAround) | ApiError::BodyTooLong { .. } => {
@@ -125,8 +148,12 @@ impl ApiError {
             ApiError::TokenMissing => (Status::UNAUTHORIZED, "token_missing"),
             ApiError::TokenWrong => (Status::UNAUTHORIZED, "token_wrong"),
             ApiError::ChannelFull => (Status::FORBIDDEN, "channel_full"),
+            ApiError::OriginNotAllowed => (Status::FORBIDDEN, "origin_not_allowed"),
             ApiError::AuthMissing => (Status::UNAUTHORIZED, "auth_missing"),
             ApiError::AuthWrong => (Status::UNAUTHORIZED, "auth_wrong"),
+            ApiError::RateLimited { .. } => (Status::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
+            ApiError::TooManyConnectionsFromAddress => (Status::TOO_MANY_REQUESTS, "too_many_connections_from_address"),
+            ApiError::TooManyChannelsFromAddress => (Status::TOO_MANY_REQUESTS, "too_many_channels_from_address"),
             ApiError::TooManyConnections => (Status::SERVICE_UNAVAILABLE, "too_many_connections"),
             ApiError::TooManyChannels => (Status::SERVICE_UNAVAILABLE, "too_many_channels"),
             ApiError::Unavailable => (Status::SERVICE_UNAVAILABLE, "unavailable"),
@@ -177,10 +204,22 @@ impl ApiError {
             ApiError::TokenMissing => "the channel's token is missing: connect with ?token=",
             ApiError::TokenWrong => "this is not the channel's token",
             ApiError::ChannelFull => "the channel has as many clients as its clientLimit allows",
+            ApiError::OriginNotAllowed => {
+                "pages of this origin may not use the relay: its operator has to list the origin in cors-origins"
+            }
             ApiError::AuthMissing => {
                 "this needs the API token: send it as ?auth=, as Authorization: Bearer, or as the field auth of a JSON body"
             }
             ApiError::AuthWrong => "this is not the API token",
+            ApiError::RateLimited { .. } => {
+                "this address does so too often: wait for the seconds that Retry-After names, and go slower"
+            }
+            ApiError::TooManyConnectionsFromAddress => {
+                "this address has as many connections as it may: close some, or try again later"
+            }
+            ApiError::TooManyChannelsFromAddress => {
+                "this address has created as many channels as it may: delete some, or give them a timeout"
+            }
             ApiError::TooManyConnections => "the server has too many connections: try again later",
             ApiError::TooManyChannels => {
                 "the server has as many channels as it may: delete some, give them a timeout, or try again later"

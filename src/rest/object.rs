@@ -24,7 +24,8 @@ pub(super) fn members(content_type: Option<&[u8]>, body: &[u8]) -> Result<Vec<(S
     Ok(object.0)
 }
 
-/// The API tokens in a body that is a JSON object: what its fields `auth` say. None in any other body.
+/// The API tokens in a body that is a JSON object: what its fields `auth` say, the first [`TOKENS_MAX`]
+/// of them. None in any other body.
 pub fn tokens_in(content_type: Option<&[u8]>, body: &[u8]) -> Vec<String> {
     let members = members(content_type, body).unwrap_or_default();
     members
@@ -33,8 +34,12 @@ pub fn tokens_in(content_type: Option<&[u8]>, body: &[u8]) -> Vec<String> {
             (name, Value::String(token)) if name == "auth" => Some(token),
             _ => None,
         })
+        .take(TOKENS_MAX)
         .collect()
 }
+
+/// Most API tokens that are looked at in one place of a request: with more of them, one request would try out many.
+pub const TOKENS_MAX: usize = 4;
 
 /// Whether a media type is JSON (RFC 6839, section 3.1: also by its suffix), whatever its parameters are.
 fn is_json(content_type: &[u8]) -> bool {
@@ -80,6 +85,8 @@ mod tests {
         for body in [r#"["auth","x"]"#, r#"{"auth":1}"#, r#"{"x":{"auth":"y"}}"#, "auth=x", ""] {
             assert_eq!(tokens_in(None, body.as_bytes()), [""; 0], "{body}");
         }
+        let many = format!("{{{}}}", ["\"auth\":\"x\""; 1000].join(","));
+        assert_eq!(tokens_in(None, many.as_bytes()).len(), TOKENS_MAX);
         assert_eq!(tokens_in(Some(b"text/plain"), br#"{"auth":"x"}"#), [""; 0]);
     }
 }

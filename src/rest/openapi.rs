@@ -91,14 +91,14 @@ const ENTRIES: &[Entry] = &[
     Entry {
         method: HttpMethod::Post,
         status: 201,
-        errors: &[409, 411, 415, 422],
+        errors: &[403, 409, 411, 415, 422],
         ..get("/channels", "createChannel", "Creates a channel", Answer::Json(name::<view::Created<'_>>))
     },
     Entry {
         errors: &[404],
         ..get("/channels/{id}", "readChannel", "One channel", Answer::Json(name::<view::One<'_>>))
     },
-    delete("/channels/{id}", "deleteChannel", "Deletes a channel and closes its clients with 4404", &[404]),
+    delete("/channels/{id}", "deleteChannel", "Deletes a channel and closes its clients with 4404", &[403, 404]),
     Entry {
         status: 101,
         errors: &[403, 404, 426],
@@ -106,16 +106,16 @@ const ENTRIES: &[Entry] = &[
     },
     Entry {
         status: 201,
-        errors: &[409, 422],
+        errors: &[403, 409, 422],
         browser_only: true,
         ..get("/channels/create", "createByQuery", "Creates a channel", Answer::Json(name::<view::Created<'_>>))
     },
     Entry {
-        errors: &[404],
+        errors: &[403, 404],
         browser_only: true,
         ..get("/channels/{id}/delete", "deleteByGet", "Deletes a channel", Answer::Json(name::<view::Done>))
     },
-    delete("/reset", "reset", "Deletes every channel and closes all clients with 4404", &[]),
+    delete("/reset", "reset", "Deletes every channel and closes all clients with 4404", &[403]),
     get("/cluster", "readCluster", "This node's view of the cluster", Answer::Json(name::<node::Cluster<'_>>)),
     get("/healthz", "health", "Says that the relay lives", Answer::Json(name::<node::Health>)),
     get("/readyz", "readiness", "Says whether the relay takes requests", Answer::Json(name::<node::Readiness<'_>>)),
@@ -207,6 +207,11 @@ impl Entry {
             let allow = ObjectBuilder::new().schema_type(Type::String);
             response = response.header("Allow", HeaderBuilder::new().schema(Some(allow)).build());
         }
+        if matches!(status, 429 | 503) {
+            let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
+            let seconds = HeaderBuilder::new().schema(Some(seconds)).description(Some("In seconds."));
+            response = response.header("Retry-After", seconds.build());
+        }
         if !to_head {
             // Who asks whether the relay is ready is answered in one form, whatever the answer is.
             let schema = if self.path == "/readyz" && status == 503 {
@@ -270,25 +275,27 @@ fn name<T: ToSchema>() -> String {
 const ERRORS: &[(u16, &[&str])] = &[
     (400, &["bad_head", "bad_query", "bad_body", "not_json", "not_an_object", "bad_upgrade"]),
     (401, &["auth_missing", "auth_wrong", "token_missing", "token_wrong"]),
-    (403, &["channel_full"]),
+    (403, &["channel_full", "origin_not_allowed"]),
     (404, &["not_found", "no_such_channel"]),
     (405, &["method_not_allowed"]),
     (408, &["request_timeout"]),
     (409, &["id_taken"]),
     (411, &["body_missing"]),
     (413, &["body_too_long"]),
+    (414, &["uri_too_long"]),
     (415, &["unsupported_media_type"]),
     (417, &["bad_head"]),
     (422, &["unknown_field", "unknown_parameter", "repeated_field", "missing_field", "invalid_field"]),
     (426, &["bad_upgrade"]),
+    (429, &["rate_limit_exceeded", "too_many_connections_from_address", "too_many_channels_from_address"]),
     (431, &["bad_head"]),
     (501, &["bad_head", "method_unknown"]),
-    (503, &["unavailable", "too_many_connections"]),
+    (503, &["unavailable", "too_many_connections", "too_many_channels"]),
     (505, &["bad_head"]),
 ];
 
 /// What any request can be refused with.
-const COMMON_ERRORS: &[u16] = &[400, 401, 405, 408, 413, 417, 431, 501, 503, 505];
+const COMMON_ERRORS: &[u16] = &[400, 401, 405, 408, 413, 414, 417, 429, 431, 501, 503, 505];
 
 #[cfg(test)]
 mod tests {
@@ -377,6 +384,7 @@ mod tests {
             ApiError::Head(HeadError::Field),
             ApiError::Head(HeadError::Version),
             ApiError::Head(HeadError::TooLong),
+            ApiError::Head(HeadError::TargetTooLong),
             ApiError::Head(HeadError::Expectation),
             ApiError::Head(HeadError::CodingUnknown),
             ApiError::Chunked(ChunkedError::Malformed),
@@ -404,7 +412,12 @@ mod tests {
             ApiError::ChannelFull,
             ApiError::AuthMissing,
             ApiError::AuthWrong,
+            ApiError::OriginNotAllowed,
+            ApiError::RateLimited { wait: std::time::Duration::ZERO },
+            ApiError::TooManyConnectionsFromAddress,
+            ApiError::TooManyChannelsFromAddress,
             ApiError::TooManyConnections,
+            ApiError::TooManyChannels,
             ApiError::Unavailable,
         ] {
             let (status, code) = error.status_and_code();

@@ -23,9 +23,29 @@ pub fn one(view: &ChannelView, port: u16) -> Response {
     json(Status::OK, &One { data: Data::new(view, port) })
 }
 
-/// All channels, in the order given.
-pub fn list(views: &[ChannelView], port: u16) -> Response {
-    json(Status::OK, &List { data: views.iter().map(|view| Data::new(view, port)).collect() })
+/// Writes the list of all channels, which may be longer than what is to be in memory of it at once: the beginning,
+/// channels in order, the end.
+#[derive(Debug, Default)]
+pub struct ListWriter {
+    has_channels: bool,
+}
+
+impl ListWriter {
+    pub fn begin(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"data\":[");
+    }
+
+    pub fn channel(&mut self, out: &mut Vec<u8>, view: &ChannelView, port: u16) {
+        if std::mem::replace(&mut self.has_channels, true) {
+            out.push(b',');
+        }
+        // Numbers and strings under fixed names can always be written to a Vec.
+        let _ = serde_json::to_writer(out, &Data::new(view, port));
+    }
+
+    pub fn end(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"]}");
+    }
 }
 
 /// The answer to the deletion of a channel.
@@ -128,4 +148,34 @@ const NOT_STORED: &str = "no-store";
 pub(super) fn json(status: Status, body: &impl Serialize) -> Response {
     // Numbers and strings under fixed names can always be written.
     Response::json(status, serde_json::to_vec(body).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::{Pattern, SlowPolicy};
+
+    #[test]
+    fn a_list_written_channel_by_channel_is_the_list() {
+        let view = |id: &str| ChannelView {
+            id: ChannelId::parse(id).unwrap(),
+            pattern: Pattern::PubSub,
+            client_limit: Some(2),
+            timeout: None,
+            countdown: None,
+            exclude_sender: true,
+            history: 3,
+            slow_consumers: SlowPolicy::Skip,
+            clients: 1,
+        };
+        for ids in [&[][..], &["a"], &["a", "b", "c"]] {
+            let views: Vec<ChannelView> = ids.iter().map(|id| view(id)).collect();
+            let (mut out, mut writer) = (Vec::new(), ListWriter::default());
+            writer.begin(&mut out);
+            views.iter().for_each(|view| writer.channel(&mut out, view, 8080));
+            writer.end(&mut out);
+            let list = List { data: views.iter().map(|view| Data::new(view, 8080)).collect() };
+            assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&list).unwrap());
+        }
+    }
 }

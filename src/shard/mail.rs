@@ -25,7 +25,7 @@ impl Shard {
                 }
             }
             ToShard::Read { id, reply } => drop(reply.send(self.relay.read(now, &id))),
-            ToShard::List { reply } => drop(reply.send(self.relay.list(now))),
+            ToShard::List { after, max, reply } => drop(reply.send(self.relay.list(now, after.as_ref(), max))),
             ToShard::Delete { id, reply } => drop(reply.send(self.relay.delete(now, &id))),
             ToShard::Reset { reply } => drop(reply.send(self.relay.reset(now))),
             ToShard::Admit { id, credentials, reply } => {

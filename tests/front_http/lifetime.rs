@@ -42,12 +42,24 @@ fn bytes_that_trickle_in_do_not_prolong_a_head() {
 
 #[test]
 fn an_idle_connection_is_closed_without_a_word() {
-    let rig = Rig::with(FrontSettings { head_timeout: SHORT, ..settings() });
+    let rig = Rig::with(FrontSettings { idle_timeout: SHORT, ..settings() });
     rig.client().assert_closed();
     let mut client = rig.client();
     client.send(get("/healthz"));
     assert_eq!(client.response().status, 200);
     client.assert_closed();
+}
+
+#[test]
+fn the_time_for_a_head_begins_with_its_first_byte() {
+    let rig = Rig::with(FrontSettings { idle_timeout: PATIENCE, head_timeout: SHORT, ..settings() });
+    let mut client = rig.client();
+    // Longer than a head may take: nothing else can tell that waiting is free.
+    std::thread::sleep(2 * SHORT);
+    client.send(get("/healthz"));
+    assert_eq!(client.response().status, 200);
+    client.send("G");
+    assert_eq!(client.response().status, 408);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! What the tests of the front stand on: a running front, a shard that is a table, and a client that writes bytes.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::ops::Bound;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -13,8 +14,9 @@ use ringrelay::budget::Budget;
 use ringrelay::channel::{ChannelSpec, ChannelView, SlowPolicy};
 use ringrelay::front::{self, FrontSettings};
 use ringrelay::handoff::{AdmitError, CreateError, Join, Mailbox, Place, Seat, ShardHandle, ToShard};
-use ringrelay::http::Origins;
+use ringrelay::http::{ChunkedDecoder, Origins};
 use ringrelay::pages::render_guide;
+use ringrelay::peer::{AddressLimits, Addresses, TrustedProxies};
 use ringrelay::registry::Registry;
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -33,14 +35,20 @@ pub fn settings() -> FrontSettings {
         auth: None,
         token_len: 32,
         id_half_len: 4,
+        uri_len_max: 8 << 10,
         head_len_max: 16 << 10,
         body_len_max: 64 << 10,
+        idle_timeout: PATIENCE,
         head_timeout: PATIENCE,
         body_timeout: PATIENCE,
         answer_timeout: PATIENCE,
         connections_max: 64,
         connections: Budget::new(usize::MAX),
         channels: Budget::new(usize::MAX),
+        addresses: Addresses::new(AddressLimits::default()),
+        trusted_proxies: TrustedProxies::default(),
+        proxy_protocol: false,
+        speaks_tls: false,
         stop_grace: Duration::from_millis(200),
     }
 }
@@ -140,8 +148,10 @@ fn start_shard(joined: mpsc::Sender<Join>) -> (ShardHandle, JoinHandle<()>) {
                         let _ = reply.send(channels.get(id).map(view));
                     }
                 },
-                ToShard::List { reply } => {
-                    let _ = reply.send(channels.values().map(view).collect());
+                ToShard::List { after, max, reply } => {
+                    let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(id.to_string()));
+                    let page = channels.range((start, Bound::Unbounded)).take(max);
+                    let _ = reply.send(page.map(|(_, spec)| view(spec)).collect());
                 }
                 ToShard::Delete { id, reply } => {
                     let _ = reply.send(channels.remove(id.as_str()).is_some());
@@ -260,6 +270,37 @@ impl Client {
         }
         let body = String::from_utf8(self.received.drain(..len).collect()).unwrap();
         Response { body, ..response }
+    }
+
+    /// The next answer, which must come in chunks.
+    pub fn chunked_response(&mut self) -> Response {
+        let response = self.head();
+        assert_eq!(response.header("transfer-encoding"), Some("chunked"), "{response:?}");
+        let mut decoder = ChunkedDecoder::new(usize::MAX, usize::MAX);
+        let mut body = Vec::new();
+        loop {
+            let progress = decoder.decode(&self.received, &mut body).unwrap();
+            self.received.drain(..progress.taken);
+            if progress.done {
+                return Response { body: String::from_utf8(body).unwrap(), ..response };
+            }
+            assert_ne!(self.receive(), 0, "the body is cut short after {:?}", response.head);
+        }
+    }
+
+    /// Everything up to the end of the connection.
+    pub fn rest(&mut self) -> String {
+        while self.receive() > 0 {}
+        String::from_utf8(self.received.split_off(0)).unwrap()
+    }
+
+    /// Asserts that the front closes now without a word. What it has not read makes that a reset.
+    pub fn assert_closed_or_reset(&mut self) {
+        match self.stream.read(&mut [0; 64]) {
+            Ok(0) => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            other => panic!("not closed but: {other:?}"),
+        }
     }
 
     /// The next answer, which must have no body.

@@ -416,6 +416,7 @@ impl World {
         let said = !outputs.is_empty();
         for output in outputs {
             match output {
+                Output::Submit => {}
                 Output::Send(id, pieces) => {
                     let client = &mut self.clients[self.by_id[&id]];
                     assert!(client.in_flight.is_none() && !client.cut, "one send at a time");

@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 
+use ringrelay::http::ChunkedDecoder;
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 use super::PATIENCE;
 
@@ -25,7 +27,18 @@ pub struct Response {
 
 impl HttpClient {
     pub fn connect(address: SocketAddr) -> HttpClient {
-        let stream = TcpStream::connect(address).expect("the relay accepts connections");
+        HttpClient::over(TcpStream::connect(address).expect("the relay accepts connections"))
+    }
+
+    /// Connects from an address of this host's own, such as 127.0.0.2.
+    pub fn connect_from(source: [u8; 4], address: SocketAddr) -> HttpClient {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((source, 0)).into()).expect("all of 127.0.0.0/8 is this host's");
+        socket.connect(&address.into()).expect("the relay accepts connections");
+        HttpClient::over(socket.into())
+    }
+
+    fn over(stream: TcpStream) -> HttpClient {
         stream.set_nodelay(true).expect("a TCP socket");
         stream.set_read_timeout(Some(PATIENCE)).expect("a TCP socket");
         stream.set_write_timeout(Some(PATIENCE)).expect("a TCP socket");
@@ -66,6 +79,10 @@ impl HttpClient {
         if matches!(response.status, 100..=199 | 204 | 304) {
             return Some(response);
         }
+        if response.header("transfer-encoding").is_some() {
+            response.body = self.chunks(&response);
+            return Some(response);
+        }
         let len = response.header("content-length").expect("an answer says how long it is");
         let len: usize = len.parse().expect("content-length is a number");
         while self.received.len() < len {
@@ -73,6 +90,21 @@ impl HttpClient {
         }
         response.body = self.received.drain(..len).collect();
         Some(response)
+    }
+
+    /// The content of an answer that comes in chunks.
+    fn chunks(&mut self, response: &Response) -> Vec<u8> {
+        assert_eq!(response.header("transfer-encoding"), Some("chunked"), "{response:?}");
+        assert_eq!(response.header("content-length"), None, "{response:?}");
+        let (mut decoder, mut body) = (ChunkedDecoder::new(usize::MAX, usize::MAX), Vec::new());
+        loop {
+            let progress = decoder.decode(&self.received, &mut body).expect("chunks by the grammar");
+            self.received.drain(..progress.taken);
+            if progress.done {
+                return body;
+            }
+            assert!(self.read_more(), "the connection ended inside a body: {response:?}");
+        }
     }
 
     /// The next answer, as one to HEAD: it has no body, whatever its head says.
