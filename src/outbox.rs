@@ -1,6 +1,6 @@
 //! What waits to be sent to one connection alone: answers, control frames, messages that are not broadcast.
 
-use crate::chunk::{Chain, Cursor, Pieces};
+use crate::chunk::{Chain, Cursor, Meter, Pieces};
 
 /// A connection's own byte queue. Empty, it holds no memory.
 #[derive(Debug)]
@@ -13,8 +13,9 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    pub fn new() -> Outbox {
-        let chain = Chain::new(CHUNK_SIZE_MIN);
+    /// An empty queue whose memory `meter` counts.
+    pub fn new(meter: &Meter) -> Outbox {
+        let chain = Chain::new(CHUNK_SIZE_MIN, meter);
         let sent = chain.end();
         Outbox { chain, sent, flushed: 0 }
     }
@@ -67,12 +68,6 @@ impl Outbox {
         if self.is_empty() {
             self.chain.cool();
         }
-    }
-}
-
-impl Default for Outbox {
-    fn default() -> Self {
-        Outbox::new()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::chunk::{Chain, Chunk, Cursor};
+use crate::chunk::{Chain, Chunk, Cursor, Meter};
 
 /// Encoded records in the order of their offsets. Trimmed behind the slowest reader, but for what history keeps.
 #[derive(Debug)]
@@ -21,9 +21,9 @@ pub struct Log {
 impl Log {
     /// An empty log that keeps the last `history_records` records (and no more than [`HISTORY_LEN_MAX`] bytes of them)
     /// for readers to come.
-    pub fn new(history_records: u32) -> Log {
+    pub fn new(history_records: u32, meter: &Meter) -> Log {
         let history = History { records_max: history_records as usize, records: VecDeque::new(), first: None };
-        Log { chain: Chain::new(CHUNK_SIZE_MIN), fresh: None, flushed: 0, history }
+        Log { chain: Chain::new(CHUNK_SIZE_MIN, meter), fresh: None, flushed: 0, history }
     }
 
     /// Offset behind the last record.
@@ -71,6 +71,16 @@ impl Log {
         self.chain.is_warm()
     }
 
+    /// Bytes kept for readers to come.
+    pub fn history_len(&self) -> u64 {
+        self.history.first.as_ref().map_or(0, |first| self.head() - first.offset())
+    }
+
+    /// Forgets the oldest records that are kept for readers to come, until there are at most `len_max` bytes of them.
+    pub fn trim_history(&mut self, len_max: u64) {
+        self.history.trim(self.chain.head(), len_max);
+    }
+
     /// Whether records are kept for readers to come.
     pub fn has_history(&self) -> bool {
         self.history.first.is_some()
@@ -110,6 +120,20 @@ impl History {
         first.advance(len, head);
     }
 
+    fn trim(&mut self, head: u64, len_max: u64) {
+        let Some(first) = &mut self.first else { return };
+        while self.records.front().is_some_and(|record| head - record > len_max) {
+            self.records.pop_front();
+        }
+        match self.records.front() {
+            Some(record) => {
+                let len = usize::try_from(record - first.offset()).expect("a history fits in memory");
+                first.advance(len, head);
+            }
+            None => self.first = None,
+        }
+    }
+
     fn start(&self) -> Option<Cursor> {
         self.first.clone()
     }
@@ -141,7 +165,7 @@ mod tests {
 
     #[test]
     fn readers_see_what_came_after_they_joined() {
-        let mut log = Log::new(0);
+        let mut log = Log::new(0, &Meter::default());
         let mut early = log.join();
         log.append([b"1", b"!"]);
         let mut late = log.join();
@@ -156,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_reader_that_joins_in_the_middle_of_a_tick_is_attached_where_it_stands() {
-        let mut log = Log::new(0);
+        let mut log = Log::new(0, &Meter::default());
         for _ in 0..10 {
             log.append([&[1; 3000], &[]]);
         }
@@ -167,7 +191,7 @@ mod tests {
 
     #[test]
     fn history_keeps_the_last_records() {
-        let mut log = Log::new(3);
+        let mut log = Log::new(3, &Meter::default());
         for i in 0..100u8 {
             log.append([&[i], &[i; 200]]);
             log.mark_flushed();
@@ -178,7 +202,7 @@ mod tests {
 
     #[test]
     fn history_is_bounded_in_bytes_but_holds_one_record_of_any_size() {
-        let mut log = Log::new(100);
+        let mut log = Log::new(100, &Meter::default());
         for _ in 0..5 {
             log.append([&[0; 1 << 20], b"x"]);
         }
@@ -188,8 +212,31 @@ mod tests {
     }
 
     #[test]
+    fn a_trimmed_history_gives_its_memory_back() {
+        let meter = Meter::default();
+        let mut log = Log::new(1000, &meter);
+        for _ in 0..500 {
+            log.append([&[7; 1000], b"x"]);
+            log.mark_flushed();
+        }
+        let (before, len) = (meter.held(), log.history_len());
+        assert_eq!(len, 500 * 1001);
+        log.trim_history(len / 2);
+        assert_eq!(log.history_len(), 250 * 1001);
+        assert_eq!(read(&mut log.join(), &log).len(), 250 * 1001);
+        assert!(meter.held() < before);
+        log.trim_history(0);
+        assert!(log.history_len() == 0 && !log.has_history());
+        log.append([b"y", &[]]);
+        assert_eq!(read(&mut log.join(), &log), b"y", "what comes later is kept");
+        log.cool();
+        drop(log);
+        assert_eq!(meter.held(), 0);
+    }
+
+    #[test]
     fn an_idle_log_gives_its_memory_back() {
-        let mut log = Log::new(0);
+        let mut log = Log::new(0, &Meter::default());
         let mut reader = log.join();
         log.append([b"x", &[]]);
         log.cool();

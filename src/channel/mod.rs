@@ -16,6 +16,7 @@ mod spec;
 
 use std::time::Duration;
 
+use crate::chunk::Meter;
 use crate::time::Time;
 
 pub use envelope::{ORIGIN_MEMBER_LEN_MAX, OriginMember, Request};
@@ -64,11 +65,11 @@ pub struct Channel {
 }
 
 impl Channel {
-    pub fn new(spec: ChannelSpec, now: Time) -> Channel {
+    pub fn new(spec: ChannelSpec, now: Time, meter: &Meter) -> Channel {
         // Only broadcasts go through the log.
         let history = if spec.pattern == Pattern::PubSub { spec.history } else { 0 };
         let (members, speakers, rotation) = (Members::default(), Members::default(), Rotation::default());
-        Channel { log: Log::new(history), members, speakers, rotation, reserved: 0, active_at: now, spec }
+        Channel { log: Log::new(history, meter), members, speakers, rotation, reserved: 0, active_at: now, spec }
     }
 
     pub fn spec(&self) -> &ChannelSpec {

@@ -165,6 +165,8 @@ pub struct ChannelView {
 pub enum CreateError {
     /// The id is in use.
     IdTaken,
+    /// The shard holds as much as it may.
+    OutOfMemory,
     /// The relay is closing.
     ShuttingDown,
 }
@@ -190,6 +192,8 @@ pub enum AdmitError {
     WrongToken,
     /// The channel's client limit is reached.
     Full,
+    /// The shard holds as much as it may.
+    OutOfMemory,
     /// The relay is closing.
     ShuttingDown,
 }

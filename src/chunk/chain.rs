@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Chunk, Cursor};
+use super::{Chunk, Cursor, Meter};
 
 /// An append-only sequence of records with offsets that only grow.
 #[derive(Debug)]
@@ -15,12 +15,14 @@ pub struct Chain {
     chunk_size: usize,
     /// What `chunk_size` starts from.
     chunk_size_min: usize,
+    /// Counts the memory of the chunks.
+    meter: Meter,
 }
 
 impl Chain {
-    /// An empty chain whose first chunk will have `chunk_size_min` bytes.
-    pub fn new(chunk_size_min: usize) -> Chain {
-        Chain { tail: None, head: 0, chunk_size: chunk_size_min, chunk_size_min }
+    /// An empty chain whose first chunk will have `chunk_size_min` bytes, all counted by `meter`.
+    pub fn new(chunk_size_min: usize, meter: &Meter) -> Chain {
+        Chain { tail: None, head: 0, chunk_size: chunk_size_min, chunk_size_min, meter: meter.clone() }
     }
 
     /// Offset behind the last byte: everything ever written.
@@ -71,7 +73,7 @@ impl Chain {
             tail.len.set(0);
             return;
         }
-        let chunk = Chunk::new(self.chunk_size.max(len), self.head);
+        let chunk = Chunk::new(self.chunk_size.max(len), self.head, &self.meter);
         self.chunk_size = (self.chunk_size * CHUNK_GROWTH).min(CHUNK_SIZE_MAX);
         if let Some(full) = self.tail.replace(chunk.clone()) {
             full.next.set(chunk).expect("the tail has no next");
@@ -102,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_reader_gets_what_was_appended_over_many_chunks() {
-        let mut chain = Chain::new(16);
+        let mut chain = Chain::new(16, &Meter::default());
         let first = chain.append([b"a", b"b"]).clone();
         let mut cursor = Cursor::at(first, 0);
         let mut expected = b"ab".to_vec();
@@ -117,7 +119,7 @@ mod tests {
 
     #[test]
     fn memory_is_used_again_once_everyone_has_read() {
-        let mut chain = Chain::new(64);
+        let mut chain = Chain::new(64, &Meter::default());
         for round in 0..100u8 {
             let chunk = chain.append([&[round; 8], &[]]).clone();
             let mut cursor = Cursor::at(chunk, u64::from(round) * 8);
@@ -128,7 +130,7 @@ mod tests {
 
     #[test]
     fn cooling_frees_what_nobody_reads_and_nothing_else() {
-        let mut chain = Chain::new(64);
+        let mut chain = Chain::new(64, &Meter::default());
         let chunk = chain.append([b"x", &[]]).clone();
         let mut cursor = Cursor::at(chunk, 0);
         chain.cool();
@@ -142,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_long_chain_is_dropped_without_recursion() {
-        let mut chain = Chain::new(1);
+        let mut chain = Chain::new(1, &Meter::default());
         chain.chunk_size = 1;
         let first = chain.append([b"x", &[]]).clone();
         for _ in 0..200_000 {

@@ -95,7 +95,7 @@ impl Cursor {
         let len = self.gather(until, usize::MAX, &mut pieces);
         debug_assert_eq!(self.offset + len as u64, until);
         self.chunk = pieces.first().map(|piece| {
-            let copy = Chunk::new(len, self.offset);
+            let copy = Chunk::new(len, self.offset, &piece.chunk.meter);
             copy.write(&piece.to_vec());
             copy
         });
@@ -118,11 +118,11 @@ impl Cursor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chunk::Chain;
+    use crate::chunk::{Chain, Meter};
 
     #[test]
     fn gather_stops_at_its_bounds() {
-        let mut chain = Chain::new(8);
+        let mut chain = Chain::new(8, &Meter::default());
         let first = chain.append([b"0123", b"4567"]).clone();
         chain.append([b"89", b"ab"]);
         let cursor = Cursor::at(first, 0);
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_does_not_hold_the_chain() {
-        let mut chain = Chain::new(8);
+        let mut chain = Chain::new(8, &Meter::default());
         let first = chain.append([b"0123", b"4567"]).clone();
         chain.append([b"89", b"ab"]);
         let mut cursor = Cursor::at(first.clone(), 3);
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_record_end_is_found_from_anywhere_in_the_record() {
-        let mut chain = Chain::new(64);
+        let mut chain = Chain::new(64, &Meter::default());
         let chunk = chain.append([&[3], b"ab"]).clone();
         chain.append([&[5], b"cdef"]);
         let record_len = |record: &[Cell<u8>]| usize::from(record[0].get());

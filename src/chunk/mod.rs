@@ -9,6 +9,7 @@
 
 mod chain;
 mod cursor;
+mod meter;
 
 use std::cell::{Cell, OnceCell};
 use std::fmt;
@@ -16,6 +17,7 @@ use std::rc::Rc;
 
 pub use chain::Chain;
 pub use cursor::Cursor;
+pub use meter::Meter;
 
 /// Append-only memory, shared between a chain, its readers and the sends that are in flight.
 pub struct Chunk {
@@ -26,15 +28,19 @@ pub struct Chunk {
     base: u64,
     /// What follows; set once, when the chain goes on to another chunk. From then on `len` stays.
     next: OnceCell<Rc<Chunk>>,
+    /// Counts the bytes.
+    meter: Meter,
 }
 
 impl Chunk {
-    fn new(size: usize, base: u64) -> Rc<Chunk> {
+    fn new(size: usize, base: u64, meter: &Meter) -> Rc<Chunk> {
+        meter.add(size);
         Rc::new(Chunk {
             bytes: vec![Cell::new(0); size].into_boxed_slice(),
             len: Cell::new(0),
             base,
             next: OnceCell::new(),
+            meter: meter.clone(),
         })
     }
 
@@ -68,6 +74,7 @@ impl fmt::Debug for Chunk {
 impl Drop for Chunk {
     /// Frees the chunks behind this one in a loop: a chain as long as a slow reader's lag must not use up the stack.
     fn drop(&mut self) {
+        self.meter.sub(self.bytes.len());
         let mut next = self.next.take();
         while let Some(mut chunk) = next.and_then(Rc::into_inner) {
             next = chunk.next.take();

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::channel::Log;
-use crate::chunk::{Cursor, Piece, Pieces};
+use crate::chunk::{Cursor, Meter, Piece, Pieces};
 use crate::session::{Phase, push_frame};
 use crate::time::Time;
 use crate::ws::deflate::{Compressor, Inflater, Window};
@@ -71,8 +71,8 @@ struct CompressedLog {
 
 impl CompressedLogs {
     /// Logs for a channel whose plain log ends at `head`.
-    pub(super) fn new(head: u64) -> CompressedLogs {
-        let empty = || CompressedLog { log: Log::new(0), last: 0..0, readers: 0 };
+    pub(super) fn new(head: u64, meter: &Meter) -> CompressedLogs {
+        let empty = || CompressedLog { log: Log::new(0, meter), last: 0..0, readers: 0 };
         CompressedLogs { done: Cursor::at_end(head), full: empty(), small: empty(), left_out: VecDeque::new() }
     }
 

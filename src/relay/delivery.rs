@@ -16,6 +16,7 @@ impl Relay {
         self.sessions[slot as usize].silent_for = 0;
         // Out of its session for as long as it is read: what it hands out goes to other sessions.
         let mut decoder = std::mem::replace(&mut self.sessions[slot as usize].decoder, Decoder::new(0));
+        self.partial_len -= decoder.held_len() as u64;
         let mut left = 0;
         while matches!(self.sessions[slot as usize].phase, Phase::Open | Phase::Closing) {
             if self.made_len >= TURN_LEN_MAX {
@@ -28,6 +29,7 @@ impl Relay {
                 Err(code) => self.end(now, slot, code),
             }
         }
+        self.partial_len += decoder.held_len() as u64;
         self.sessions[slot as usize].decoder = decoder;
         self.taken_len += len - left;
         if let Some(rates) = &self.rates

@@ -18,12 +18,21 @@ pub struct Limits {
     pub message_rate: Option<NonZeroU64>,
     /// Bytes per second that a client may send; `None` = any number.
     pub byte_rate: Option<NonZeroU64>,
+    /// Bytes that messages may take in all.
+    pub memory_max: u64,
 }
 
 impl Limits {
     /// These two bounds, and none of the others.
     pub const fn new(message_len_max: u64, lag_max: u64) -> Limits {
-        Limits { message_len_max, lag_max, ping_interval: None, message_rate: None, byte_rate: None }
+        Limits {
+            message_len_max,
+            lag_max,
+            ping_interval: None,
+            message_rate: None,
+            byte_rate: None,
+            memory_max: u64::MAX,
+        }
     }
 
     /// The lag that closes a connection, in bytes: more than the bound, and more than one message as it is delivered.

@@ -8,6 +8,7 @@ mod compression;
 mod delivery;
 mod heartbeat;
 mod limits;
+mod memory;
 mod rooms;
 mod tally;
 mod timers;
@@ -18,7 +19,7 @@ use slab::Slab;
 
 use crate::channel::{AdmitError, Channel, ChannelId, ChannelSpec, ChannelView};
 use crate::channel::{ClientId, CreateError, Membership, Place, Rights, SlowPolicy};
-use crate::chunk::{Cursor, Pieces};
+use crate::chunk::{Cursor, Meter, Pieces};
 use crate::session::{Phase, Rates, Session};
 use crate::time::Time;
 use crate::ws::deflate::Window;
@@ -87,6 +88,12 @@ pub struct Relay {
     /// `None` = clients may send as much as they like.
     rates: Option<Rates>,
     tally: Tally,
+    /// Counts the memory of logs and outboxes.
+    meter: Meter,
+    /// Bytes of messages that have arrived in part; the sum of `decoder.held_len()` over all sessions.
+    partial_len: u64,
+    /// When more may be closed for lack of memory.
+    reclaim_at: Time,
     /// Slots of rooms whose log has grown since the last drain; each once.
     grown: Vec<u32>,
     /// Slots of rooms of which the plain log was flushed, and the compressed ones are to be.
@@ -119,6 +126,9 @@ impl Relay {
             heartbeat: limits.ping_interval.map(Heartbeat::new),
             rates: Rates::new(limits.message_rate, limits.byte_rate, limits.message_len_max),
             tally: Tally::default(),
+            meter: Meter::default(),
+            partial_len: 0,
+            reclaim_at: Time::ZERO,
             grown: Vec::new(),
             to_compress: Vec::new(),
             codec: Codec::default(),
@@ -139,7 +149,10 @@ impl Relay {
         if self.shutting_down {
             return Err(CreateError::ShuttingDown);
         }
-        let slot = self.rooms.insert(Channel::new(spec, now)).ok_or(CreateError::IdTaken)?;
+        if self.is_out_of_memory() {
+            return Err(CreateError::OutOfMemory);
+        }
+        let slot = self.rooms.insert(Channel::new(spec, now, &self.meter)).ok_or(CreateError::IdTaken)?;
         self.watch_expiry(slot);
         Ok(self.rooms[slot].channel.view(now))
     }
@@ -172,6 +185,9 @@ impl Relay {
         if self.shutting_down {
             return Err(AdmitError::ShuttingDown);
         }
+        if self.is_out_of_memory() {
+            return Err(AdmitError::OutOfMemory);
+        }
         let slot = self.rooms.find(id).ok_or(AdmitError::NoSuchChannel)?;
         let room = &mut self.rooms[slot];
         room.channel.admit(token)?;
@@ -198,9 +214,9 @@ impl Relay {
             Some(room) if !self.shutting_down => {
                 room.channel.release();
                 let (cursor, head) = (room.channel.log.join(), room.channel.log.head());
-                let mut session = Session::new(serial, message_len_max, response, cursor, head);
+                let mut session = Session::new(serial, message_len_max, response, cursor, head, &self.meter);
                 if let Some(window) = terms.window {
-                    room.compress_for(&mut session, window);
+                    room.compress_for(&mut session, window, &self.meter);
                     session.decoder = Decoder::with_deflate(message_len_max);
                 }
                 session.place = Some((place.slot, room.channel.join(client, terms.rights)));
@@ -216,7 +232,14 @@ impl Relay {
                 if let Some(room) = gone {
                     room.channel.release();
                 }
-                entry.insert(Box::new(Session::new(serial, message_len_max, response, Cursor::at_end(0), 0)));
+                entry.insert(Box::new(Session::new(
+                    serial,
+                    message_len_max,
+                    response,
+                    Cursor::at_end(0),
+                    0,
+                    &self.meter,
+                )));
                 self.close(now, client.slot, code);
             }
         }
@@ -245,6 +268,7 @@ impl Relay {
             }
             Input::Closed => {
                 let session = self.sessions.remove(slot as usize);
+                self.partial_len -= session.decoder.held_len() as u64;
                 debug_assert!(session.phase == Phase::Cut && session.place.is_none() && session.deadline.is_none());
             }
         }
@@ -292,6 +316,7 @@ impl Relay {
             self.fire(now, timer);
         }
         self.beat(now);
+        self.reclaim(now);
         self.flush_logs(now, &mut emit);
         self.send_queued(now, &mut emit);
         if !self.to_compress.is_empty() {
@@ -444,6 +469,14 @@ impl Relay {
                 session.phase = Phase::Shut;
                 self.outputs.push(Output::ShutWrite(client));
             }
+        }
+    }
+
+    /// The end of the log that a session reads, at its last flush.
+    fn flushed_of(&self, session: &Session) -> u64 {
+        match session.place {
+            Some((room, Membership::Listener(_))) => self.rooms[room].log(session.reads).flushed(),
+            Some((_, Membership::Speaker(_))) | None => 0,
         }
     }
 

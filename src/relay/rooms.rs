@@ -6,6 +6,7 @@ use std::ops::{Bound, Index, IndexMut};
 use slab::Slab;
 
 use crate::channel::{Channel, ChannelId, Log, Pattern, Place};
+use crate::chunk::Meter;
 use crate::session::Session;
 use crate::time::Time;
 use crate::ws::deflate::Window;
@@ -45,14 +46,14 @@ impl Room {
     }
 
     /// Has a session that is coming send and get compressed messages.
-    pub(super) fn compress_for(&mut self, session: &mut Session, window: Window) {
+    pub(super) fn compress_for(&mut self, session: &mut Session, window: Window, meter: &Meter) {
         session.window = Some(window);
         // Requests stay plain: replies are put behind them by their places in that log.
         if self.channel.spec().pattern != Pattern::PubSub {
             return;
         }
         let (log, head) = (&self.channel.log, self.channel.log.head());
-        let logs = self.compressed.get_or_insert_with(|| Box::new(CompressedLogs::new(head)));
+        let logs = self.compressed.get_or_insert_with(|| Box::new(CompressedLogs::new(head, meter)));
         logs.join(window, head);
         session.reads = Some(window);
         let cursor = logs.log(window).join();
@@ -135,6 +136,10 @@ impl Rooms {
         self.by_id.range((start, Bound::Unbounded)).map(|(_, slot)| &self[*slot])
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Room> {
+        self.slots.iter_mut().map(|(_, room)| room)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Room> {
         self.slots.iter().map(|(_, room)| room)
     }
@@ -171,7 +176,7 @@ mod tests {
             slow_consumers: SlowPolicy::Disconnect,
             permit: None,
         };
-        Channel::new(spec, Time::ZERO)
+        Channel::new(spec, Time::ZERO, &Meter::default())
     }
 
     fn behind(rooms: &Rooms, id: Option<&str>) -> Vec<String> {

@@ -81,6 +81,8 @@ pub enum ApiError {
     TooManyConnections,
     /// The relay has as many channels as it may.
     TooManyChannels,
+    /// The shard of the channel holds as much as it may.
+    OutOfMemory,
     /// The relay is closing, or a part of it does not answer.
     Unavailable,
 }
@@ -156,6 +158,7 @@ impl ApiError {
             ApiError::TooManyChannelsFromAddress => (Status::TOO_MANY_REQUESTS, "too_many_channels_from_address"),
             ApiError::TooManyConnections => (Status::SERVICE_UNAVAILABLE, "too_many_connections"),
             ApiError::TooManyChannels => (Status::SERVICE_UNAVAILABLE, "too_many_channels"),
+            ApiError::OutOfMemory => (Status::SERVICE_UNAVAILABLE, "out_of_memory"),
             ApiError::Unavailable => (Status::SERVICE_UNAVAILABLE, "unavailable"),
         }
     }
@@ -224,6 +227,7 @@ impl ApiError {
             ApiError::TooManyChannels => {
                 "the server has as many channels as it may: delete some, give them a timeout, or try again later"
             }
+            ApiError::OutOfMemory => "the server holds as many messages as it may: try again later",
             ApiError::Unavailable => "the server is closing or overloaded: try again later",
         })
     }
@@ -291,6 +295,7 @@ impl From<AdmitError> for ApiError {
             AdmitError::NoSuchChannel => ApiError::NoSuchChannel,
             AdmitError::WrongToken => ApiError::TokenWrong,
             AdmitError::Full => ApiError::ChannelFull,
+            AdmitError::OutOfMemory => ApiError::OutOfMemory,
             AdmitError::ShuttingDown => ApiError::Unavailable,
         }
     }
@@ -301,6 +306,7 @@ impl ApiError {
     pub fn from_create(error: CreateError, id: ChannelId) -> ApiError {
         match error {
             CreateError::IdTaken => ApiError::IdTaken(id),
+            CreateError::OutOfMemory => ApiError::OutOfMemory,
             CreateError::ShuttingDown => ApiError::Unavailable,
         }
     }

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
 use super::*;
-use crate::chunk::{Chain, Cursor};
+use crate::chunk::{Chain, Cursor, Meter};
 
 fn ring() -> Ring {
     Ring::new(RingSize { submissions: 8, buffers: 4, buffer_len: 4096 }).expect("io_uring is allowed here")
@@ -27,7 +27,7 @@ fn next(ring: &mut Ring) -> Vec<Completion> {
 fn pieces(parts: &[&[u8]]) -> Pieces {
     let mut pieces = Pieces::new();
     for part in parts {
-        let mut chain = Chain::new(part.len());
+        let mut chain = Chain::new(part.len(), &Meter::default());
         let chunk = chain.append([part, &[]]).clone();
         Cursor::at(chunk, 0).gather(part.len() as u64, usize::MAX, &mut pieces);
     }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::channel::Membership;
-use crate::chunk::{Cursor, Pieces};
+use crate::chunk::{Cursor, Meter, Pieces};
 use crate::outbox::Outbox;
 use crate::time::Time;
 use crate::ws::deflate::Window;
@@ -121,8 +121,15 @@ struct Gathered {
 impl Session {
     /// A session at `cursor` of its channel's log, whose head is `joined_at`, with the answer to its upgrade to be sent
     /// first.
-    pub fn new(serial: u32, message_len_max: u64, response: &[u8], cursor: Cursor, joined_at: u64) -> Session {
-        let mut outbox = Outbox::new();
+    pub fn new(
+        serial: u32,
+        message_len_max: u64,
+        response: &[u8],
+        cursor: Cursor,
+        joined_at: u64,
+        meter: &Meter,
+    ) -> Session {
+        let mut outbox = Outbox::new(meter);
         outbox.push([response]);
         Session {
             place: None,
@@ -176,6 +183,16 @@ impl Session {
         flushed.saturating_sub(self.cursor.offset().max(self.joined_at)) + notes + self.outbox.lag()
     }
 
+    /// Bytes that are held for this client, or for others that are as far behind: what was to be sent at the last flush.
+    /// `flushed` is the end of the log that it reads, then.
+    pub fn held_len(&self, flushed: u64) -> u64 {
+        match &self.later {
+            Some(later) => flushed.saturating_sub(later.offset()) + self.outbox.lag(),
+            None if self.is_skipping() => self.outbox.lag(),
+            None => self.lag(flushed),
+        }
+    }
+
     /// Whether the client is further behind than it may be. One whose last send has just ended does read, and is sent more
     /// per turn than a turn brings; it gets the benefit of the doubt up to twice the bound.
     pub fn is_slow(&self, lag_max: u64, flushed: u64) -> bool {
@@ -211,6 +228,7 @@ impl Session {
             | CloseCode::BrokenDeflate
             | CloseCode::MayNotPublish
             | CloseCode::RateLimit
+            | CloseCode::OutOfMemory
             | CloseCode::TooLarge => (Phase::Ending, LogEnd::NextRecord),
         };
         self.phase = phase;

@@ -16,6 +16,13 @@ pub(super) struct Later {
     pub(super) own: VecDeque<Range<u64>>,
 }
 
+impl Later {
+    /// Where the session goes on.
+    pub(super) fn offset(&self) -> u64 {
+        self.cursor.offset()
+    }
+}
+
 impl Session {
     /// Has the session read the plain log up to `history_end` from where it stands, and go on at `cursor` of another log.
     pub fn read_history_first(&mut self, history_end: u64, cursor: Cursor) {

@@ -56,6 +56,7 @@ impl Shard {
             ping_interval: config.ping_interval,
             message_rate: config.message_rate,
             byte_rate: config.byte_rate,
+            memory_max: config.shard_memory(),
             ..Limits::new(config.max_message_size, config.max_lag)
         };
         Ok(Shard {

@@ -22,6 +22,8 @@ pub enum CloseCode {
     RateLimit,
     /// 1009: a message is larger than the relay takes.
     TooLarge,
+    /// 1013: what the client sent in part takes more than there is.
+    OutOfMemory,
     /// 4401: the token that the client was admitted with has ended.
     TokenExpired,
     /// 4404: the channel was deleted.
@@ -43,6 +45,7 @@ impl CloseCode {
             CloseCode::InvalidText | CloseCode::BrokenDeflate => 1007,
             CloseCode::MayNotPublish | CloseCode::RateLimit => 1008,
             CloseCode::TooLarge => 1009,
+            CloseCode::OutOfMemory => 1013,
             CloseCode::TokenExpired => 4401,
             CloseCode::ChannelDeleted => 4404,
             CloseCode::SlowConsumer => 4408,
@@ -61,6 +64,7 @@ impl CloseCode {
             CloseCode::MayNotPublish => "the token has no right to publish",
             CloseCode::RateLimit => "rate limit exceeded",
             CloseCode::TooLarge => "message too large",
+            CloseCode::OutOfMemory => "relay is out of memory, try again later",
             CloseCode::TokenExpired => "token expired",
             CloseCode::ChannelDeleted => "channel deleted",
             CloseCode::SlowConsumer => "slow consumer",

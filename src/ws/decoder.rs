@@ -79,6 +79,11 @@ impl Decoder {
         Decoder { deflate: true, ..Decoder::new(message_len_max) }
     }
 
+    /// Bytes of memory that it holds for what has arrived in part.
+    pub fn held_len(&self) -> usize {
+        self.message.capacity() + self.control.capacity()
+    }
+
     /// The next event in `input`, which is shortened by what was used; `None` = all of it was. Payloads are unmasked in
     /// place.
     ///

@@ -1,0 +1,84 @@
+//! What a shard does when the memory for its messages is used up: those who hold most of it are closed first, then history
+//! is given up; until that has helped, nobody is let in.
+
+use std::time::Duration;
+
+use crate::session::Phase;
+use crate::time::Time;
+use crate::ws::{CloseCode, Decoder};
+
+use super::Relay;
+
+impl Relay {
+    /// Bytes that messages take: logs, history, outboxes, and what has arrived in part.
+    pub fn memory_len(&self) -> u64 {
+        self.meter.held() + self.partial_len
+    }
+
+    /// Whether the shard holds as much as it may.
+    pub(super) fn is_out_of_memory(&self) -> bool {
+        self.memory_len() > self.limits.memory_max
+    }
+
+    /// Makes room, if there is none. What is closed gives its memory back only when its last send has ended, so there is a
+    /// pause before more is closed.
+    pub(super) fn reclaim(&mut self, now: Time) {
+        if !self.is_out_of_memory() || now < self.reclaim_at {
+            return;
+        }
+        self.reclaim_at = now + RECLAIM_PAUSE;
+        // Some more than is asked for, so that the next message is not the next reason.
+        let mut wanted = self.memory_len() - self.limits.memory_max / 8 * 7;
+        let history_len: u64 = self.rooms.iter().map(|room| room.channel.log.history_len()).sum();
+        if history_len > self.limits.memory_max / 2 {
+            return self.halve_histories();
+        }
+        let mut holders: Vec<(u64, u32)> = self.holders().collect();
+        holders.sort_unstable_by(|one, other| other.cmp(one));
+        for (held, slot) in holders {
+            if wanted == 0 {
+                return;
+            }
+            wanted = wanted.saturating_sub(held);
+            self.tally.reclaimed += 1;
+            let session = &mut self.sessions[slot as usize];
+            let partial_len = session.decoder.held_len() as u64;
+            if partial_len * 2 > held {
+                // Nothing more is expected of it.
+                session.decoder = Decoder::new(0);
+                self.partial_len -= partial_len;
+                self.close(now, slot, CloseCode::OutOfMemory);
+            } else {
+                self.close(now, slot, CloseCode::SlowConsumer);
+            }
+        }
+        if wanted > 0 {
+            self.halve_histories();
+        }
+    }
+
+    /// The open sessions that hold enough to be worth closing, and how much that is.
+    fn holders(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
+        self.sessions.iter().filter(|(_, session)| session.phase == Phase::Open).filter_map(|(slot, session)| {
+            let held = session.held_len(self.flushed_of(session)) + session.decoder.held_len() as u64;
+            (held >= HELD_MIN).then_some((held, slot as u32))
+        })
+    }
+
+    /// Has every channel forget the older half of its history.
+    fn halve_histories(&mut self) {
+        for room in self.rooms.iter_mut() {
+            let len = room.channel.log.history_len();
+            if len > 0 {
+                room.channel.log.trim_history(len / 2);
+                self.tally.histories_cut += 1;
+            }
+        }
+    }
+}
+
+/// A connection that holds less is not closed for it, in bytes.
+const HELD_MIN: u64 = 4 * 1024;
+
+/// Time for those that were closed to give their memory back.
+const RECLAIM_PAUSE: Duration = Duration::from_millis(50);

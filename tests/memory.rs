@@ -1,0 +1,173 @@
+//! The bound of a shard's memory, in virtual time: who is closed for it, and who is not.
+
+use std::time::Duration;
+
+use ringrelay::channel::{
+    AdmitError, ChannelId, ChannelSpec, ClientId, CreateError, Pattern, Rights, SlowPolicy, Token,
+};
+use ringrelay::relay::{Input, Limits, Output, Relay, Terms};
+use ringrelay::time::Time;
+
+const TERMS: Terms = Terms { rights: Rights::ALL, ends_at: None, window: None };
+const MEMORY_MAX: u64 = 1 << 20;
+const MESSAGE_LEN_MAX: usize = 60_000;
+
+struct Rig {
+    relay: Relay,
+    now: Time,
+    /// The slot of the client that does not read, and what it has in flight.
+    deaf: Option<(u32, Option<usize>)>,
+}
+
+impl Rig {
+    fn new() -> Rig {
+        let limits = Limits { memory_max: MEMORY_MAX, ..Limits::new(MESSAGE_LEN_MAX as u64, 1 << 40) };
+        Rig { relay: Relay::new(0, limits), now: Time::ZERO, deaf: None }
+    }
+
+    fn create(&mut self, id: &str, history: u32) -> Result<(), CreateError> {
+        let spec = ChannelSpec {
+            id: ChannelId::parse(id).unwrap(),
+            token: Token::new("secret"),
+            pattern: Pattern::PubSub,
+            client_limit: None,
+            timeout: None,
+            exclude_sender: false,
+            history,
+            slow_consumers: SlowPolicy::Disconnect,
+            permit: None,
+        };
+        self.relay.create(self.now, spec).map(drop)
+    }
+
+    fn join(&mut self, id: &str) -> ClientId {
+        let place = self.relay.admit(&ChannelId::parse(id).unwrap(), Some("secret")).unwrap();
+        let client = self.relay.join(self.now, place, b"101", TERMS);
+        self.run();
+        client
+    }
+
+    /// Lets a little time pass; everyone but the deaf one reads all that they are sent.
+    fn run(&mut self) {
+        for _ in 0..3 {
+            self.now = self.now + Duration::from_millis(20);
+            loop {
+                let mut outputs = Vec::new();
+                self.relay.drain(self.now, |output| outputs.push(output));
+                if outputs.is_empty() {
+                    break;
+                }
+                for output in outputs {
+                    self.complete(output);
+                }
+            }
+        }
+    }
+
+    fn complete(&mut self, output: Output) {
+        match output {
+            Output::Send(client, pieces) => {
+                let len = pieces.iter().map(|piece| piece.len()).sum();
+                match &mut self.deaf {
+                    Some((slot, in_flight)) if *slot == client.slot => *in_flight = Some(len),
+                    _ => self.relay.handle(self.now, client, Input::Sent(len)),
+                }
+            }
+            Output::CancelSend(client) => {
+                if let Some((_, in_flight)) = &mut self.deaf
+                    && in_flight.take().is_some()
+                {
+                    self.relay.handle(self.now, client, Input::Sent(0));
+                }
+            }
+            Output::Cut(client) => self.relay.handle(self.now, client, Input::Closed),
+            Output::Submit | Output::ShutWrite(_) => {}
+        }
+    }
+
+    /// A whole message, or the beginning of one that never ends.
+    fn send(&mut self, client: ClientId, len: usize, whole: bool) {
+        let mut frame = vec![if whole { 0x82 } else { 0x02 }, 0xfe];
+        frame.extend((len as u16).to_be_bytes());
+        frame.extend([0; 4]);
+        frame.resize(8 + len, 0);
+        self.relay.receive(self.now, client, &mut frame);
+        self.run();
+    }
+}
+
+#[test]
+fn who_lets_messages_pile_up_in_part_is_closed_with_1013() {
+    let mut rig = Rig::new();
+    rig.create("a", 0).unwrap();
+    let reader = rig.join("a");
+    let clients: Vec<ClientId> = (0..100).map(|_| rig.join("a")).collect();
+    for client in &clients {
+        rig.send(*client, MESSAGE_LEN_MAX - 1, false);
+        assert!(rig.relay.memory_len() <= MEMORY_MAX + 2 * MESSAGE_LEN_MAX as u64, "{}", rig.relay.memory_len());
+    }
+    let open = clients.iter().filter(|client| rig.relay.is_open(**client)).count();
+    assert!((10..20).contains(&open), "as many as fit: {open}");
+    assert!(rig.relay.is_open(reader), "who holds nothing is not closed");
+    let tally = rig.relay.take_tally().unwrap();
+    assert_eq!(tally.reclaimed, 100 - open as u64);
+    assert!(tally.closes.iter().all(|(code, _)| *code == 1013), "{tally:?}");
+}
+
+#[test]
+fn the_slowest_is_closed_first() {
+    let mut rig = Rig::new();
+    rig.create("a", 0).unwrap();
+    let (publisher, reader) = (rig.join("a"), rig.join("a"));
+    let deaf = rig.join("a");
+    rig.deaf = Some((deaf.slot, None));
+    let mut count = 0;
+    while rig.relay.is_open(deaf) {
+        rig.send(publisher, 50_000, true);
+        count += 1;
+        assert!(count < 40, "it holds more than there is");
+    }
+    assert!(count > 15, "it was closed before the memory was used up");
+    assert!(rig.relay.is_open(publisher) && rig.relay.is_open(reader));
+    rig.run();
+    assert!(rig.relay.memory_len() < MEMORY_MAX / 2, "{}", rig.relay.memory_len());
+    assert_eq!(rig.relay.take_tally().unwrap().closes, [(4408, 1)]);
+}
+
+#[test]
+fn history_is_given_up_before_clients_that_read() {
+    let mut rig = Rig::new();
+    let mut publishers = Vec::new();
+    for index in 0..20 {
+        let id = format!("channel-{index}");
+        rig.create(&id, 1000).unwrap();
+        publishers.push(rig.join(&id));
+    }
+    for _ in 0..50 {
+        for publisher in &publishers {
+            rig.send(*publisher, 10_000, true);
+        }
+        // A chunk of a log is up to 256 KiB, and only whole ones are given back.
+        assert!(rig.relay.memory_len() <= MEMORY_MAX + (20 << 18), "{}", rig.relay.memory_len());
+    }
+    assert!(publishers.iter().all(|publisher| rig.relay.is_open(*publisher)));
+    assert!(rig.relay.take_tally().unwrap().histories_cut > 0);
+}
+
+#[test]
+fn nobody_is_let_in_while_there_is_no_memory() {
+    let mut rig = Rig::new();
+    rig.create("a", 0).unwrap();
+    let clients: Vec<ClientId> = (0..20).map(|_| rig.join("a")).collect();
+    for client in clients {
+        let mut frame = vec![0x02, 0xfe, 0xea, 0x5f, 0, 0, 0, 0];
+        frame.resize(8 + MESSAGE_LEN_MAX - 1, 0);
+        rig.relay.receive(rig.now, client, &mut frame);
+    }
+    assert_eq!(rig.create("b", 0), Err(CreateError::OutOfMemory));
+    let admission = rig.relay.admit(&ChannelId::parse("a").unwrap(), Some("secret"));
+    assert_eq!(admission.unwrap_err(), AdmitError::OutOfMemory);
+    rig.run();
+    rig.create("b", 0).unwrap();
+    rig.join("b");
+}
