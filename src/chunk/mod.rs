@@ -97,9 +97,25 @@ impl Piece {
         self.len == 0
     }
 
+    /// Lets go of the first `len` bytes, of which there are as many.
+    pub fn skip(&mut self, len: usize) {
+        assert!(len <= self.len);
+        self.start += len;
+        self.len -= len;
+    }
+
     /// The bytes, copied.
     pub fn to_vec(&self) -> Vec<u8> {
         self.cells().iter().map(Cell::get).collect()
+    }
+}
+
+/// Bytes of their own, in no chain. Not copied, if there is no room behind them.
+impl From<Vec<u8>> for Piece {
+    fn from(bytes: Vec<u8>) -> Piece {
+        let len = bytes.len();
+        let bytes = bytes.into_iter().map(Cell::new).collect();
+        Piece { chunk: Rc::new(Chunk { bytes, len: Cell::new(len), base: 0, next: OnceCell::new() }), start: 0, len }
     }
 }
 

@@ -99,16 +99,15 @@ fn admit(stream: TcpStream, front: &Rc<Front>, refusals: &Rc<Cell<usize>>) {
     let _ = stream.set_nodelay(true);
     match (front.live.enter(), front.settings.connections.take()) {
         (Some(entry), Some(permit)) => {
-            let connection = Connection::new(stream, front.clone());
-            monoio::spawn(async move { entry.run(pin!(connection.serve(permit))).await });
+            let front = front.clone();
+            monoio::spawn(async move { entry.run(pin!(Connection::open(stream, front, permit))).await });
         }
         // Who is over the bound is told so while that costs little, and dropped beyond.
         _ if refusals.get() < REFUSALS_MAX => {
             refusals.set(refusals.get() + 1);
-            let refusals = refusals.clone();
-            let connection = Connection::new(stream, front.clone());
+            let (refusals, front) = (refusals.clone(), front.clone());
             monoio::spawn(async move {
-                connection.turn_away().await;
+                Connection::turn_away(stream, front).await;
                 refusals.set(refusals.get() - 1);
             });
         }

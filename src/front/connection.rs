@@ -1,7 +1,6 @@
 //! One HTTP connection: a request is read, answered, and the next one read, until it closes or becomes a WebSocket.
 
 use std::future::{Future, poll_fn};
-use std::io;
 use std::mem;
 use std::ops::Range;
 use std::pin::pin;
@@ -9,21 +8,19 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use monoio::buf::{IoBufMut, SliceMut};
-use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt};
 use monoio::net::TcpStream;
 use monoio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::Front;
 use super::exchange::{Answer, Request, answer};
-use super::socket::into_owned_fd;
+use super::stream::{AcceptError, Stream};
 use crate::budget::Permit;
-use crate::handoff::{Seat, Terms};
+use crate::handoff::{Seat, Terms, Upgraded};
 use crate::http::{CONTINUE, ChunkedDecoder, ChunkedError, Ending, Framing, Grant, Head, HeadReader, Method, Response};
 use crate::rest::ApiError;
 
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     front: Rc<Front>,
     /// What was received and not yet used up: it begins with the request being served. Its length is at most that of a
     /// head and a body, by their bounds.
@@ -57,13 +54,31 @@ impl From<ApiError> for End {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, front: Rc<Front>) -> Connection {
+    fn new(stream: Stream, front: Rc<Front>) -> Connection {
         let grant = front.settings.cors.grant(None);
         Connection { stream, front, received: Vec::new(), grant }
     }
 
+    /// Serves a client that has just connected.
+    pub(super) async fn open(socket: TcpStream, front: Rc<Front>, permit: Permit) {
+        let stream = match &front.settings.tls {
+            // Boxed: it would make the future of every connection larger.
+            Some(acceptor) => {
+                match Box::pin(Stream::accept(socket, acceptor, front.settings.handshake_timeout)).await {
+                    Ok(stream) => stream,
+                    Err(AcceptError::NotTls(socket)) => {
+                        return Connection::new(Stream::Plain(socket), front).refuse(&ApiError::NotTls).await;
+                    }
+                    Err(AcceptError::Failed) => return,
+                }
+            }
+            None => Stream::Plain(socket),
+        };
+        Connection::new(stream, front).serve(permit).await;
+    }
+
     /// Serves requests until the connection ends or is handed over.
-    pub(super) async fn serve(mut self, permit: Permit) {
+    async fn serve(mut self, permit: Permit) {
         let mut served: u32 = 0;
         let end = loop {
             match self.serve_one().await {
@@ -85,9 +100,11 @@ impl Connection {
         }
     }
 
-    /// Says that there are too many connections.
-    pub(super) async fn turn_away(self) {
-        self.refuse(&ApiError::TooManyConnections).await;
+    /// Says that there are too many connections, where that takes no handshake.
+    pub(super) async fn turn_away(socket: TcpStream, front: Rc<Front>) {
+        if front.settings.tls.is_none() {
+            Connection::new(Stream::Plain(socket), front).refuse(&ApiError::TooManyConnections).await;
+        }
     }
 
     /// Reads one request and answers it, unless it becomes a WebSocket.
@@ -191,10 +208,9 @@ impl Connection {
     /// the stream is read for no other purpose than to be closed.
     async fn receive(&mut self, end: usize, deadline: Instant, stops_with_front: bool) -> Received {
         let buffer = mem::take(&mut self.received);
-        let len = buffer.len();
         let end = end.min(buffer.capacity());
-        debug_assert!(len < end, "a read of no bytes would look like the end of the stream");
-        let mut read = pin!(self.stream.read(buffer.slice_mut(len..end)));
+        debug_assert!(buffer.len() < end, "a read of no bytes would look like the end of the stream");
+        let mut read = pin!(self.stream.read(buffer, end));
         let mut time_is_up = pin!(sleep_until(deadline));
         let outcome = poll_fn(|cx| {
             if let Poll::Ready((result, buffer)) = read.as_mut().poll(cx) {
@@ -206,11 +222,11 @@ impl Connection {
             time_is_up.as_mut().poll(cx).map(|()| Err(Received::TimedOut))
         })
         .await;
-        let (result, buffer): (io::Result<usize>, SliceMut<Vec<u8>>) = match outcome {
+        let (result, buffer) = match outcome {
             Ok(done) => done,
             Err(cut_short) => return cut_short,
         };
-        self.received = buffer.into_inner();
+        self.received = buffer;
         match result {
             Ok(0) | Err(_) => Received::Closed,
             Ok(_) => Received::Bytes,
@@ -235,8 +251,8 @@ impl Connection {
     async fn send(&mut self, bytes: Vec<u8>) -> Result<(), End> {
         let answer_timeout = self.front.settings.answer_timeout;
         match timeout(answer_timeout, self.stream.write_all(bytes)).await {
-            Ok((Ok(_), _)) => Ok(()),
-            Ok((Err(_), _)) | Err(_) => Err(End::Silent),
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(End::Silent),
         }
     }
 
@@ -260,8 +276,9 @@ impl Connection {
         buffer.clear();
         buffer.reserve_exact(LINGER_RECEIVE_LEN);
         let mut len_left = LINGER_LEN_MAX;
-        while let Ok((Ok(len), rest)) = timeout_at(deadline, self.stream.read(buffer)).await {
+        while let Ok((Ok(len), rest)) = timeout_at(deadline, self.stream.read(buffer, LINGER_RECEIVE_LEN)).await {
             buffer = rest;
+            buffer.clear();
             match len_left.checked_sub(len) {
                 Some(left) if len > 0 => len_left = left,
                 _ => return,
@@ -272,9 +289,11 @@ impl Connection {
     /// Hands the socket to the shard that keeps the seat, with every byte received behind the request.
     fn hand_over(mut self, upgrade: Upgrade, permit: Permit) {
         let Upgrade { seat, terms, response, head_len } = upgrade;
-        let behind = self.received.split_off(head_len);
+        let mut received = self.received.split_off(head_len);
         // Every read and write before this one has ended: a connection that cut one short does not come here.
-        seat.join(into_owned_fd(self.stream), terms, response, behind, permit);
+        let (socket, tls, unread) = self.stream.into_parts();
+        received.extend(unread);
+        seat.join(Upgraded { socket, tls, terms, response, received, permit });
     }
 }
 

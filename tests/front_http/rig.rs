@@ -28,6 +28,8 @@ pub fn settings() -> FrontSettings {
         readme: render_guide("# The guide\n").into(),
         cors: Origins::ALL,
         browser_only: false,
+        tls: None,
+        handshake_timeout: PATIENCE,
         auth: None,
         token_len: 32,
         id_half_len: 4,
