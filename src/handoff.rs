@@ -16,7 +16,6 @@ use rustix::event::{EventfdFlags, eventfd};
 use crate::budget::Permit;
 use crate::channel::{ChannelId, ChannelSpec, ChannelView, Rights, Token};
 use crate::tls;
-use crate::tls;
 
 pub use crate::channel::{AdmitError, CreateError, Place};
 

@@ -273,9 +273,10 @@ pub fn ringrelay() -> Command {
     command
 }
 
-/// The address in `ringrelay listens on http://127.0.0.1:8080`.
+/// The address in `ringrelay listens on http://127.0.0.1:8080`, or https.
 fn address_in(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once("listens on http://")?;
+    let (_, rest) = line.split_once("listens on http")?;
+    let rest = rest.strip_prefix('s').unwrap_or(rest).strip_prefix("://")?;
     let address = rest.split(|c: char| c.is_whitespace() || c == '/').next()?;
     address.parse().ok()
 }
