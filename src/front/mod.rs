@@ -24,6 +24,7 @@ use monoio::{FusionDriver, RuntimeBuilder};
 
 use crate::auth::Auth;
 use crate::budget::Budget;
+use crate::channel::SlowPolicy;
 use crate::config::{AuthConfig, ServeConfig};
 use crate::http::{HttpDate, Origins};
 use crate::pages;
@@ -51,6 +52,8 @@ pub struct FrontSettings {
     pub handshake_timeout: Duration,
     /// Guards the API; `None` = it is open.
     pub auth: Option<Arc<Auth>>,
+    /// What becomes of slow clients in channels that do not say.
+    pub slow_consumers: SlowPolicy,
     /// Hexadecimal digits of a channel's token, 32 or more: each is 4 random bits.
     pub token_len: usize,
     /// Hexadecimal digits of each half of a generated id, 1 to [`rest::ID_HALF_LEN_MAX`].
@@ -90,6 +93,7 @@ impl FrontSettings {
             tls,
             handshake_timeout: config.handshake_timeout(),
             auth: config.auth.as_ref().map(|auth| Arc::new(auth_of(auth))),
+            slow_consumers: config.slow_consumers,
             token_len: config.token_length,
             id_half_len: config.id_length,
             head_len_max: 16 << 10,
