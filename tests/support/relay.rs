@@ -42,6 +42,8 @@ pub struct Ended {
     pub status: ExitStatus,
     /// From the signal to the end.
     pub after: Duration,
+    /// The announcement and the log.
+    pub stdout: String,
     pub stderr: String,
 }
 
@@ -143,7 +145,9 @@ impl Relay {
             }
             std::thread::sleep(Duration::from_millis(2));
         };
-        Ended { status, after: started.elapsed(), stderr: self.stderr() }
+        let after = started.elapsed();
+        let stdout = self.stdout.take().and_then(|reader| reader.join().ok()).unwrap_or_default();
+        Ended { status, after, stdout, stderr: self.stderr() }
     }
 
     /// All it wrote to stderr; waits for its end.
