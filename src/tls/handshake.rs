@@ -93,11 +93,15 @@ impl Handshake {
         Session::new(secrets, keys).ok_or(HandshakeError::Suite)
     }
 
-    /// rustls keeps the alert of an error for the next call. That is made once: it gives the alert before it looks at what
-    /// was received, and there is no other.
+    /// rustls keeps the alert of an error, and what it had to say before that, for the next calls. Each gives one record
+    /// before it looks at what was received; when there is none left, the error comes again.
     fn put_alert(&mut self, shown: &mut [u8], outgoing: &mut Vec<u8>) {
-        if let Ok(ConnectionState::EncodeTlsData(mut record)) = self.connection.process_tls_records(shown).state {
-            put(outgoing, |to| record.encode(to));
+        for _ in 0..RECORDS_AT_ERROR_MAX {
+            let state = self.connection.process_tls_records(shown).state;
+            match state {
+                Ok(ConnectionState::EncodeTlsData(mut record)) => put(outgoing, |to| record.encode(to)),
+                _ => break,
+            }
         }
     }
 }
@@ -115,3 +119,6 @@ fn put(outgoing: &mut Vec<u8>, mut encode: impl FnMut(&mut [u8]) -> Result<usize
 /// Most bytes of a handshake that wait for the rest of a message: a few records. A client's certificate, which is the
 /// longest that a handshake can carry, is not asked for.
 const RECEIVED_LEN_MAX: usize = 64 << 10;
+
+/// Records that can be waiting when a handshake fails: an alert behind the server's first flight.
+const RECORDS_AT_ERROR_MAX: usize = 16;

@@ -58,13 +58,20 @@ fn who_does_not_shake_hands_is_cut_in_time() {
 }
 
 #[test]
-fn garbage_gets_an_alert_and_an_end() {
+fn garbage_gets_an_alert_or_nothing_and_an_end() {
     let rig = Rig::start();
-    for garbage in [&[22, 3, 1, 0, 4, 9, 9, 9, 9][..], &[22, 3, 1, 0, 5, 1, 0, 0, 1, 0], &[22, 9, 9, 0, 1, 1]] {
+    // A ClientHello that cannot be read; a message longer than any; a version that there never was.
+    let cases: [(&[u8], bool); 3] = [
+        (&[22, 3, 1, 0, 5, 1, 0, 0, 1, 0], true),
+        (&[22, 3, 1, 0, 4, 9, 9, 9, 9], false),
+        (&[22, 9, 9, 0, 1, 1], false),
+    ];
+    for (garbage, is_told) in cases {
         let mut stream = rig.tcp();
         stream.write_all(garbage).unwrap();
         let answer = read_to_end(&stream);
-        assert_eq!((answer.first(), answer.len()), (Some(&21), 7), "a fatal alert: {answer:?}");
+        assert_eq!(answer.first() == Some(&21) && answer.len() == 7, is_told, "{garbage:?} gets {answer:?}");
+        assert!(is_told || answer.is_empty(), "{garbage:?} gets {answer:?}");
     }
     assert_eq!(rig.request(rig.config(&TLS13), "GET", "/healthz", "").0, 200, "others are served on");
 }
@@ -84,8 +91,8 @@ fn alpn_is_http_1_1_or_nothing() {
         assert_eq!(stream.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
 
         let error = rig.tls(config_with(&["h2"])).write_all(b"x").unwrap_err();
-        let alert = error.into_inner().and_then(|error| error.downcast::<rustls::Error>().ok()).unwrap();
-        assert_eq!(*alert, rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol));
+        let expected = rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol);
+        assert!(error.to_string().contains(&expected.to_string()), "{error:?}");
     }
 }
 

@@ -50,6 +50,7 @@ fn broken_records_get_their_alert_and_hurt_nobody_else() {
             rig.await_clients(&channel, 2);
             socket.send(Message::from("before")).unwrap();
             assert_eq!(message(&mut other), Message::from("before"));
+            assert_eq!(message(&mut socket), Message::from("before"));
             write_raw(&mut socket, bytes);
             assert_eq!(alert(&mut socket), expected, "{version:?} {bytes:?}");
             rig.await_clients(&channel, 1);
