@@ -61,7 +61,7 @@ impl Handshake {
                 // The states are an open list.
                 Ok(_) => return Err(HandshakeError::TooEarly),
                 Err(error) => {
-                    self.put_alert(&mut received[discard..self.shown], outgoing);
+                    self.put_alert(outgoing);
                     return Err(HandshakeError::Refused(error));
                 }
             };
@@ -93,15 +93,13 @@ impl Handshake {
         Session::new(secrets, keys).ok_or(HandshakeError::Suite)
     }
 
-    /// rustls keeps the alert of an error, and what it had to say before that, for the next calls. Each gives one record
-    /// before it looks at what was received; when there is none left, the error comes again.
-    fn put_alert(&mut self, shown: &mut [u8], outgoing: &mut Vec<u8>) {
-        for _ in 0..RECORDS_AT_ERROR_MAX {
-            let state = self.connection.process_tls_records(shown).state;
-            match state {
-                Ok(ConnectionState::EncodeTlsData(mut record)) => put(outgoing, |to| record.encode(to)),
-                _ => break,
-            }
+    /// rustls keeps the alert of an error, and what it had to say before that, for the next calls. As long as there is
+    /// something it looks at nothing else; shown the same bytes again it would panic.
+    fn put_alert(&mut self, outgoing: &mut Vec<u8>) {
+        while self.connection.wants_write()
+            && let Ok(ConnectionState::EncodeTlsData(mut record)) = self.connection.process_tls_records(&mut []).state
+        {
+            put(outgoing, |to| record.encode(to));
         }
     }
 }
@@ -119,6 +117,3 @@ fn put(outgoing: &mut Vec<u8>, mut encode: impl FnMut(&mut [u8]) -> Result<usize
 /// Most bytes of a handshake that wait for the rest of a message: a few records. A client's certificate, which is the
 /// longest that a handshake can carry, is not asked for.
 const RECEIVED_LEN_MAX: usize = 64 << 10;
-
-/// Records that can be waiting when a handshake fails: an alert behind the server's first flight.
-const RECORDS_AT_ERROR_MAX: usize = 16;

@@ -411,3 +411,27 @@ fn garbage_ends_a_handshake() {
     assert_eq!(is_handshake(&[22, 3, 1]), Some(true));
     assert_eq!(is_handshake(b""), None);
 }
+
+#[test]
+fn a_changed_byte_anywhere_in_a_handshake_is_survived() {
+    let files = Files::new("changed");
+    let acceptor = files.load().unwrap();
+    for version in BOTH {
+        let mut client = client(files.client_config(suite(version)));
+        let hello = from_client(&mut client);
+        for at in 0..hello.len() {
+            for change in [1, 0x80, 0xff] {
+                let mut handshake = Handshake::new(acceptor.current()).unwrap();
+                let (mut received, mut outgoing) = (hello.clone(), Vec::new());
+                received[at] ^= change;
+                // Some changes are as good as the original. What follows fits none of them.
+                let first = handshake.advance(&mut received, &mut outgoing);
+                if first.is_ok() {
+                    received.extend_from_slice(&hello);
+                    let _ = handshake.advance(&mut received, &mut outgoing);
+                }
+                assert!(outgoing.is_empty() || matches!(outgoing[0], 21 | 22), "{at} {change}");
+            }
+        }
+    }
+}
