@@ -15,6 +15,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::budget::Permit;
 use crate::channel::{ChannelId, ChannelSpec, ChannelView, Rights, Token};
+use crate::tls;
 use crate::ws::deflate::Window;
 
 pub use crate::channel::{AdmitError, CreateError, Place};
@@ -104,12 +105,20 @@ pub const QUESTIONS_MAX: usize = 65_536;
 #[derive(Debug)]
 pub struct Join {
     pub seat: Seat,
+    pub upgraded: Upgraded,
+}
+
+/// A connection that was upgraded.
+#[derive(Debug)]
+pub struct Upgraded {
     /// The TCP connection.
     pub socket: OwnedFd,
+    /// What seals it; `None` = it is plain.
+    pub tls: Option<Box<tls::Session>>,
     pub terms: Terms,
     /// What is to be sent before anything else: the HTTP answer to the upgrade.
     pub response: Vec<u8>,
-    /// What the client sent behind its request, already read by the front.
+    /// What the client sent behind its request, already read by the front, and opened.
     pub received: Vec<u8>,
     /// The right to be one of the relay's connections; to be kept as long as the socket is.
     pub permit: Permit,
@@ -128,9 +137,9 @@ impl Seat {
     }
 
     /// Hands the socket over to the shard that keeps this seat.
-    pub fn join(self, socket: OwnedFd, terms: Terms, response: Vec<u8>, received: Vec<u8>, permit: Permit) {
+    pub fn join(self, upgraded: Upgraded) {
         let shard = self.shard.clone();
-        shard.send(ToShard::Join(Join { seat: self, socket, terms, response, received, permit }));
+        shard.send(ToShard::Join(Join { seat: self, upgraded }));
     }
 
     /// Takes the place, on the shard.

@@ -5,6 +5,7 @@
 //! - [`server`] starts everything and ends it on a signal;
 //! - [`front`] accepts connections and speaks HTTP ([`http`], [`route`], [`rest`], [`pages`], [`auth`]);
 //! - [`handoff`] carries requests and upgraded sockets from a front to the shard that owns the channel ([`registry`]);
+//! - [`tls`] is what lies between them and the socket, if there is a certificate;
 //! - [`shard`] is the thread that drives one io_uring ([`ring`]) and, with it, one [`relay`];
 //! - [`relay`] decides, without sockets or clocks: it holds the connections ([`session`], [`ws`], [`outbox`]) and the
 //!   channels ([`channel`]) whose logs they read ([`chunk`]).
@@ -26,6 +27,7 @@ pub mod budget;
 pub mod handoff;
 pub mod peer;
 pub mod registry;
+pub mod tls;
 
 pub mod ring;
 pub mod shard;

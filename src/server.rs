@@ -9,15 +9,16 @@ use std::thread::{self, JoinHandle};
 use futures_channel::oneshot;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::CpuSet;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::config::ServeConfig;
+use crate::config::{ServeConfig, SslConfig};
 use crate::front::{self, FrontSettings};
 use crate::handoff::{Mailbox, ShardHandle, ToShard};
 use crate::registry::Registry;
 use crate::shard::Shard;
+use crate::tls;
 
 /// Runs the relay until SIGTERM or SIGINT, and says on standard output where it listens once it does.
 ///
@@ -28,19 +29,32 @@ pub fn run(config: &ServeConfig) -> io::Result<()> {
     raise_open_files();
     // Before the first connection: from now on these signals mean a shutdown in order.
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let tls = config.ssl.as_ref().map(load_certificate).transpose()?;
+    // Without a certificate it ends the relay, as a closed terminal does.
+    if tls.is_some() {
+        signals.add_signal(SIGHUP)?;
+    }
     let cores = allowed_cores();
     let shards = start_shards(config, &cores)?;
     let registry = Registry::new(shards.iter().map(|shard| shard.handle.clone()).collect());
-    let fronts = start_fronts(config, &cores, &registry)?;
+    let fronts = start_fronts(config, &cores, &registry, tls.clone())?;
 
-    println!("ringrelay listens on http://{}", fronts.address);
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    println!("ringrelay listens on {scheme}://{}", fronts.address);
     tracing::info!(shards = shards.len(), address = %fronts.address, "started");
 
-    let signal = signals.forever().next();
-    tracing::info!(?signal, "closing all connections");
+    let mut end = None;
+    for signal in signals.forever() {
+        if signal != SIGHUP {
+            end = Some(signal);
+            break;
+        }
+        tls.iter().for_each(reload_certificate);
+    }
+    tracing::info!(signal = end, "closing all connections");
     // A second signal ends the process at once.
     thread::spawn(move || {
-        signals.forever().next();
+        signals.forever().find(|signal| *signal != SIGHUP);
         std::process::exit(1);
     });
     let fronts = fronts.stop();
@@ -49,6 +63,29 @@ pub fn run(config: &ServeConfig) -> io::Result<()> {
     }
     shards.into_iter().map(|shard| shard.thread).chain(fronts).for_each(join);
     Ok(())
+}
+
+fn load_certificate(ssl: &SslConfig) -> io::Result<tls::Acceptor> {
+    let acceptor = tls::Acceptor::load(&ssl.cert_path, &ssl.key_path).map_err(io::Error::other)?;
+    warn_of_exposed_key(&acceptor);
+    Ok(acceptor)
+}
+
+/// SIGHUP: new connections get what the files hold now, and those that there are stay as they are.
+fn reload_certificate(acceptor: &tls::Acceptor) {
+    match acceptor.reload() {
+        Ok(()) => {
+            tracing::info!("the certificate was reloaded");
+            warn_of_exposed_key(acceptor);
+        }
+        Err(error) => tracing::error!(%error, "the certificate was not reloaded: the old one stays"),
+    }
+}
+
+fn warn_of_exposed_key(acceptor: &tls::Acceptor) {
+    if acceptor.key_is_exposed() {
+        tracing::warn!("ssl-key-path: others than its owner may read the key; take that away (chmod 600)");
+    }
 }
 
 /// Has memory counted by the page. In pages of 2 MiB an idle connection holds 1 900 to 2 300 bytes instead of 700, since
@@ -115,7 +152,12 @@ impl RunningFronts {
 }
 
 /// One front beside each shard. All listen on the same address, and the kernel spreads the connections.
-fn start_fronts(config: &ServeConfig, cores: &[usize], registry: &Registry) -> io::Result<RunningFronts> {
+fn start_fronts(
+    config: &ServeConfig,
+    cores: &[usize],
+    registry: &Registry,
+    tls: Option<tls::Acceptor>,
+) -> io::Result<RunningFronts> {
     let asked = SocketAddr::new(config.host, config.port);
     // Our own fronts share the port, so another relay could share it too, and each would deny the other's channels.
     drop(listen(asked, false)?);
@@ -126,7 +168,7 @@ fn start_fronts(config: &ServeConfig, cores: &[usize], registry: &Registry) -> i
     while listeners.len() < config.shard_count() {
         listeners.push(listen(address, true)?);
     }
-    let settings = FrontSettings::new(config, address.port());
+    let settings = FrontSettings::new(config, address.port(), tls);
     let stopping = Arc::new(AtomicBool::new(false));
     let mut fronts = RunningFronts { address, stopping, stops: Vec::new(), threads: Vec::new() };
     for (index, listener) in listeners.into_iter().enumerate() {

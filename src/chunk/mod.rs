@@ -96,12 +96,28 @@ impl Piece {
         &self.chunk.bytes[self.start..self.start + self.len]
     }
 
+    /// Bytes of their own, in no chain, counted by `meter`. Not copied, if there is no room behind them.
+    pub fn new(bytes: Vec<u8>, meter: &Meter) -> Piece {
+        let len = bytes.len();
+        meter.add(len);
+        let bytes = bytes.into_iter().map(Cell::new).collect();
+        let chunk = Chunk { bytes, len: Cell::new(len), base: 0, next: OnceCell::new(), meter: meter.clone() };
+        Piece { chunk: Rc::new(chunk), start: 0, len }
+    }
+
     pub fn len(&self) -> usize {
         self.len
     }
 
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Lets go of the first `len` bytes, of which there are as many.
+    pub fn skip(&mut self, len: usize) {
+        assert!(len <= self.len);
+        self.start += len;
+        self.len -= len;
     }
 
     /// The bytes, copied.

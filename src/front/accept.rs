@@ -17,6 +17,7 @@ use rustix::io::Errno;
 use super::Front;
 use super::connection::Connection;
 use super::entrance::{Denial, Visitor};
+use super::stream::Stream;
 
 /// Accepts until `stop`, then sees the connections off.
 pub(super) async fn serve(
@@ -101,15 +102,15 @@ fn admit(stream: TcpStream, peer: IpAddr, front: &Rc<Front>, refusals: &Rc<Cell<
     let _ = stream.set_nodelay(true);
     match front.let_in(peer) {
         Ok((entry, permit, visitor)) => {
-            let connection = Connection::new(stream, front.clone(), visitor);
-            monoio::spawn(async move { entry.run(pin!(connection.serve(permit))).await });
+            let front = front.clone();
+            monoio::spawn(async move { entry.run(pin!(Connection::open(stream, front, visitor, permit))).await });
         }
         // Who is over a bound is told so while that costs little, and dropped beyond. A client of TLS would have to be
         // given a handshake first.
         Err(Denial::Told(error)) if refusals.get() < REFUSALS_MAX && !front.settings.speaks_tls => {
             refusals.set(refusals.get() + 1);
             let refusals = refusals.clone();
-            let connection = Connection::new(stream, front.clone(), Visitor::unserved(peer));
+            let connection = Connection::new(Stream::Plain(stream), front.clone(), Visitor::unserved(peer));
             monoio::spawn(async move {
                 connection.turn_away(&error).await;
                 refusals.set(refusals.get() - 1);

@@ -1,7 +1,6 @@
 //! One HTTP connection: a request is read, answered, and the next one read, until it closes or becomes a WebSocket.
 
 use std::future::{Future, poll_fn};
-use std::io;
 use std::mem;
 use std::ops::Range;
 use std::pin::pin;
@@ -9,8 +8,6 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use monoio::buf::{IoBufMut, SliceMut};
-use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt};
 use monoio::net::TcpStream;
 use monoio::time::{Instant, sleep_until, timeout, timeout_at};
 
@@ -18,9 +15,9 @@ use super::Front;
 use super::entrance::{Visitor, both};
 use super::exchange::{Answer, Request, answer};
 use super::listing::Listing;
-use super::socket::into_owned_fd;
+use super::stream::{AcceptError, Stream};
 use crate::budget::Permit;
-use crate::handoff::{Seat, Terms};
+use crate::handoff::{Seat, Terms, Upgraded};
 use crate::http::{
     CONTINUE, ChunkedDecoder, ChunkedError, Delimiter, Ending, Framing, Grant, Head, HeadLimits, HeadReader,
     LAST_CHUNK, Method, Response, Status, Version, push_chunk,
@@ -29,7 +26,7 @@ use crate::peer::{self, HEADER_LEN_MAX, ProxyHeaderError};
 use crate::rest::ApiError;
 
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     front: Rc<Front>,
     /// Where it comes from.
     visitor: Visitor,
@@ -67,19 +64,45 @@ impl From<ApiError> for End {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, front: Rc<Front>, visitor: Visitor) -> Connection {
+    pub(super) fn new(stream: Stream, front: Rc<Front>, visitor: Visitor) -> Connection {
         let grant = front.settings.cors.grant(None);
         Connection { stream, front, visitor, received: Vec::new(), grant }
     }
 
-    /// Serves requests until the connection ends or is handed over.
-    pub(super) async fn serve(mut self, mut permit: Permit) {
-        if self.front.settings.proxy_protocol {
-            match self.read_proxy_header().await {
+    /// Serves a client that has just connected: the header of a proxy comes first, then TLS, then requests.
+    pub(super) async fn open(socket: TcpStream, front: Rc<Front>, visitor: Visitor, mut permit: Permit) {
+        let mut connection = Connection::new(Stream::Plain(socket), front, visitor);
+        if connection.front.settings.proxy_protocol {
+            match connection.read_proxy_header().await {
                 Ok(place) => permit = both(permit, place),
-                Err(end) => return self.end(end).await,
+                Err(end) => return connection.end(end).await,
             }
         }
+        // Boxed: it would make the future of every connection larger.
+        if let Some(connection) = Box::pin(connection.shake_hands()).await {
+            connection.serve(permit).await;
+        }
+    }
+
+    /// Has TLS below what follows, if the front speaks it.
+    async fn shake_hands(self) -> Option<Connection> {
+        let Connection { stream, front, visitor, received, grant } = self;
+        let (socket, acceptor) = match (stream, &front.settings.tls) {
+            (Stream::Plain(socket), Some(acceptor)) => (socket, acceptor),
+            (stream, _) => return Some(Connection { stream, front, visitor, received, grant }),
+        };
+        match Stream::accept(socket, acceptor, received, front.settings.handshake_timeout).await {
+            Ok(stream) => Some(Connection::new(stream, front, visitor)),
+            Err(AcceptError::NotTls(socket)) => {
+                Connection::new(Stream::Plain(socket), front, visitor).refuse(&ApiError::NotTls).await;
+                None
+            }
+            Err(AcceptError::Failed) => None,
+        }
+    }
+
+    /// Serves requests until the connection ends or is handed over.
+    async fn serve(mut self, permit: Permit) {
         let mut served: u32 = 0;
         let end = loop {
             match self.serve_one().await {
@@ -297,10 +320,9 @@ impl Connection {
     /// the stream is read for no other purpose than to be closed.
     async fn receive(&mut self, end: usize, deadline: Instant, stops_with_front: bool) -> Received {
         let buffer = mem::take(&mut self.received);
-        let len = buffer.len();
         let end = end.min(buffer.capacity());
-        debug_assert!(len < end, "a read of no bytes would look like the end of the stream");
-        let mut read = pin!(self.stream.read(buffer.slice_mut(len..end)));
+        debug_assert!(buffer.len() < end, "a read of no bytes would look like the end of the stream");
+        let mut read = pin!(self.stream.read(buffer, end));
         let mut time_is_up = pin!(sleep_until(deadline));
         let outcome = poll_fn(|cx| {
             if let Poll::Ready((result, buffer)) = read.as_mut().poll(cx) {
@@ -312,11 +334,11 @@ impl Connection {
             time_is_up.as_mut().poll(cx).map(|()| Err(Received::TimedOut))
         })
         .await;
-        let (result, buffer): (io::Result<usize>, SliceMut<Vec<u8>>) = match outcome {
+        let (result, buffer) = match outcome {
             Ok(done) => done,
             Err(cut_short) => return cut_short,
         };
-        self.received = buffer.into_inner();
+        self.received = buffer;
         match result {
             Ok(0) | Err(_) => Received::Closed,
             Ok(_) => Received::Bytes,
@@ -341,8 +363,8 @@ impl Connection {
     async fn send(&mut self, bytes: Vec<u8>) -> Result<(), End> {
         let answer_timeout = self.front.settings.answer_timeout;
         match timeout(answer_timeout, self.stream.write_all(bytes)).await {
-            Ok((Ok(_), _)) => Ok(()),
-            Ok((Err(_), _)) | Err(_) => Err(End::Silent),
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(End::Silent),
         }
     }
 
@@ -367,8 +389,9 @@ impl Connection {
         buffer.clear();
         buffer.reserve_exact(LINGER_RECEIVE_LEN);
         let mut len_left = LINGER_LEN_MAX;
-        while let Ok((Ok(len), rest)) = timeout_at(deadline, self.stream.read(buffer)).await {
+        while let Ok((Ok(len), rest)) = timeout_at(deadline, self.stream.read(buffer, LINGER_RECEIVE_LEN)).await {
             buffer = rest;
+            buffer.clear();
             match len_left.checked_sub(len) {
                 Some(left) if len > 0 => len_left = left,
                 _ => return,
@@ -379,9 +402,11 @@ impl Connection {
     /// Hands the socket to the shard that keeps the seat, with every byte received behind the request.
     fn hand_over(mut self, upgrade: Upgrade, permit: Permit) {
         let Upgrade { seat, terms, response, place, head_len } = upgrade;
-        let behind = self.received.split_off(head_len);
+        let mut received = self.received.split_off(head_len);
         // Every read and write before this one has ended: a connection that cut one short does not come here.
-        seat.join(into_owned_fd(self.stream), terms, response, behind, both(permit, place));
+        let (socket, tls, unread) = self.stream.into_parts();
+        received.extend(unread);
+        seat.join(Upgraded { socket, tls, terms, response, received, permit: both(permit, place) });
     }
 }
 

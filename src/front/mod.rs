@@ -12,6 +12,7 @@ mod guard;
 mod listing;
 mod live;
 mod socket;
+mod stream;
 
 use std::cell::Cell;
 use std::io;
@@ -32,6 +33,7 @@ use crate::pages;
 use crate::peer::{AddressLimits, Addresses, TrustedProxies};
 use crate::registry::Registry;
 use crate::rest;
+use crate::tls;
 use live::Live;
 
 /// What a front is told.
@@ -47,6 +49,10 @@ pub struct FrontSettings {
     pub cors: Origins,
     /// Whether a GET can create and delete channels, for clients that can do nothing else.
     pub browser_only: bool,
+    /// What TLS is accepted with; `None` = connections are plain.
+    pub tls: Option<tls::Acceptor>,
+    /// From the connection to the end of the TLS handshake; over it: a silent close.
+    pub handshake_timeout: Duration,
     /// Guards the API; `None` = it is open.
     pub auth: Option<Arc<Auth>>,
     /// Messages are compressed for clients that ask for it.
@@ -92,9 +98,9 @@ pub struct FrontSettings {
 }
 
 impl FrontSettings {
-    /// The settings of a relay that listens on `port`. All of its fronts take clones of them: what is counted is counted
+    /// The settings of a relay that listens on `port`, with TLS or without. All of its fronts take clones of them: what is counted is counted
     /// for the relay.
-    pub fn new(config: &ServeConfig, port: u16) -> FrontSettings {
+    pub fn new(config: &ServeConfig, port: u16, tls: Option<tls::Acceptor>) -> FrontSettings {
         let public_port = config.public_port.unwrap_or(port);
         FrontSettings {
             public_port,
@@ -102,6 +108,8 @@ impl FrontSettings {
             readme: pages::render_guide(config.readme.as_deref().unwrap_or(pages::GUIDE)).into(),
             cors: config.cors_origins.clone(),
             browser_only: config.browser_only,
+            tls,
+            handshake_timeout: config.handshake_timeout(),
             auth: config.auth.as_ref().map(|auth| Arc::new(auth_of(auth))),
             deflate: config.deflate,
             slow_consumers: config.slow_consumers,

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::chunk::Meter;
 use crate::session::Phase;
 use crate::time::Time;
 use crate::ws::{CloseCode, Decoder};
@@ -13,6 +14,11 @@ impl Relay {
     /// Bytes that messages take: logs, history, outboxes, and what has arrived in part.
     pub fn memory_len(&self) -> u64 {
         self.meter.held() + self.partial_len
+    }
+
+    /// What counts the memory of messages, for those who keep them outside of the relay.
+    pub fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// Whether the shard holds as much as it may.

@@ -23,6 +23,8 @@ pub enum ApiError {
     },
     /// The request was begun and not finished in time.
     RequestTimeout,
+    /// A plain request where TLS is spoken.
+    NotTls,
     NoSuchPath,
     NoSuchChannel,
     MethodNotAllowed {
@@ -131,6 +133,7 @@ impl ApiError {
                 (Status::CONTENT_TOO_LARGE, "body_too_long")
             }
             ApiError::RequestTimeout => (Status::REQUEST_TIMEOUT, "request_timeout"),
+            ApiError::NotTls => (Status::BAD_REQUEST, "not_tls"),
             ApiError::NoSuchPath => (Status::NOT_FOUND, "not_found"),
             ApiError::NoSuchChannel => (Status::NOT_FOUND, "no_such_channel"),
             ApiError::MethodNotAllowed { .. } => (Status::METHOD_NOT_ALLOWED, "method_not_allowed"),
@@ -174,6 +177,7 @@ impl ApiError {
             }
             ApiError::BodyTooLong { len_max } => return format!("the body may have at most {len_max} bytes").into(),
             ApiError::RequestTimeout => "the request took too long to arrive",
+            ApiError::NotTls => "this port speaks TLS: use https:// and wss:// instead of http:// and ws://",
             ApiError::NoSuchPath => "there is nothing at this path; channels are at /channels",
             ApiError::NoSuchChannel => {
                 "there is no channel with this id: it was never created, deleted, or has expired"

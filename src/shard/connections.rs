@@ -4,6 +4,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::budget::Permit;
 use crate::channel::ClientId;
+use crate::tls::Session;
+
+use super::secure::Secure;
 
 /// One socket.
 #[derive(Debug)]
@@ -12,6 +15,8 @@ pub(super) struct Connection {
     socket: OwnedFd,
     /// Given back when the socket is closed.
     _permit: Permit,
+    /// `None` = it is plain.
+    pub tls: Option<Box<Secure>>,
     /// A receive is in flight.
     pub receiving: bool,
     /// A send is in flight.
@@ -40,7 +45,7 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn open(&mut self, client: ClientId, socket: OwnedFd, permit: Permit) {
+    pub(super) fn open(&mut self, client: ClientId, socket: OwnedFd, tls: Option<Box<Session>>, permit: Permit) {
         let index = client.slot as usize;
         if index >= self.by_slot.len() {
             self.by_slot.resize_with(index + 1, || None);
@@ -50,6 +55,7 @@ impl Connections {
             client,
             socket,
             _permit: permit,
+            tls: tls.map(|session| Box::new(Secure::new(session))),
             receiving: false,
             sending: false,
             hung_up: false,

@@ -1,6 +1,6 @@
 //! What fronts ask of a shard, and the sockets that they hand over.
 
-use crate::handoff::{Join, Seat, ToShard};
+use crate::handoff::{Join, Seat, ToShard, Upgraded};
 use crate::relay::Terms;
 use crate::time::Time;
 
@@ -47,7 +47,8 @@ impl Shard {
     }
 
     fn join(&mut self, now: Time, join: Join) {
-        let Join { seat, socket, terms, response, received, permit } = join;
+        let Join { seat, upgraded } = join;
+        let Upgraded { socket, tls, terms, response, received, permit } = upgraded;
         let Some(place) = seat.take() else { return };
         // A socket that says "try again" instead of waiting would keep the ring from waiting for it.
         if rustix::io::ioctl_fionbio(&socket, false).is_err() {
@@ -62,7 +63,8 @@ impl Shard {
         let ends_at = terms.ends_at.map(|at| Time::from_start(at.saturating_duration_since(self.started)));
         let terms = Terms { rights: terms.rights, ends_at, window: terms.window };
         let client = self.relay.join(now, place, &response, terms);
-        self.adopt(now, client, socket, permit, received);
+        self.connections.open(client, socket, tls, permit);
+        self.adopt(now, client, received);
     }
 }
 

@@ -6,19 +6,19 @@
 
 mod connections;
 mod mail;
+mod secure;
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use crate::budget::Permit;
 use crate::channel::ClientId;
 use crate::config::ServeConfig;
 use crate::handoff::{Mailbox, ShardHandle};
 use crate::relay::{Input, Limits, Output, Relay, SEND_LEN_MAX, TURN_LEN_MAX};
 use crate::ring::{Arrival, Completion, Ring, RingSize};
 use crate::time::Time;
+use crate::tls::Scratch;
 
 use connections::Connections;
 
@@ -33,6 +33,8 @@ pub struct Shard {
     arrived: VecDeque<Arrival>,
     /// Empty between turns; kept for its memory.
     completions: Vec<Completion>,
+    /// Room for the data of one TLS record.
+    scratch: Scratch,
     mailbox: Mailbox,
     /// The sending end of the mailbox, for the seats that the shard gives out.
     handle: ShardHandle,
@@ -59,13 +61,15 @@ impl Shard {
             memory_max: config.shard_memory(),
             ..Limits::new(config.max_message_size, config.max_lag)
         };
+        let relay = Relay::new(index, limits);
         Ok(Shard {
-            relay: Relay::new(index, limits),
             ring: Ring::new(RING_SIZE)?,
             connections: Connections::default(),
             brought: VecDeque::new(),
             arrived: VecDeque::new(),
             completions: Vec::new(),
+            scratch: Scratch::new(relay.meter().clone()),
+            relay,
             mailbox,
             handle,
             ping_interval: config.ping_interval,
@@ -129,9 +133,13 @@ impl Shard {
                 Completion::Sent { slot, len } => {
                     let connection = self.connections.at(slot);
                     connection.sending = false;
-                    if !connection.cutting {
-                        let input = len.map_or(Input::SendFailed, Input::Sent);
-                        self.relay.handle(now, connection.client, input);
+                    match (connection.cutting, len) {
+                        (true, _) => {}
+                        (false, Some(len)) if connection.tls.is_some() => self.sent_sealed(now, slot, len),
+                        (false, len) => {
+                            let input = len.map_or(Input::SendFailed, Input::Sent);
+                            self.relay.handle(now, connection.client, input);
+                        }
                     }
                     self.go_on(now, slot);
                 }
@@ -155,6 +163,8 @@ impl Shard {
             brought.taken += self.relay.receive(now, connection.client, &mut brought.bytes[brought.taken..]);
             if brought.taken < brought.bytes.len() {
                 self.brought.push_front(brought);
+            } else if connection.tls.as_ref().is_some_and(|tls| tls.is_read_closed()) {
+                self.relay.handle(now, connection.client, Input::Hangup);
             }
         }
         while !self.relay.turn_is_full()
@@ -165,14 +175,22 @@ impl Shard {
                     let connection = self.connections.at(slot);
                     if !connection.cutting {
                         let bytes = self.ring.received(&buffer, part.clone());
-                        part.start += self.relay.receive(now, connection.client, bytes);
-                        if !part.is_empty() {
+                        let (taken, is_all) = match &mut connection.tls {
+                            None => {
+                                let taken = self.relay.receive(now, connection.client, bytes);
+                                (taken, taken == part.len())
+                            }
+                            Some(tls) => secure::receive(now, &mut self.relay, connection.client, tls, bytes),
+                        };
+                        part.start += taken;
+                        if !is_all {
                             self.arrived.push_front(Arrival::Received { slot, buffer, part, more });
                             continue;
                         }
                     }
                     connection.receiving = more;
                     self.ring.give_back(buffer);
+                    self.send_control(now, slot);
                     slot
                 }
                 Arrival::Ended { slot } => {
@@ -210,21 +228,56 @@ impl Shard {
 
     /// Does what the relay says.
     fn act(&mut self, now: Time) {
-        let Shard { relay, ring, connections, .. } = self;
+        let Shard { relay, ring, connections, scratch, .. } = self;
         let mut cut = Vec::new();
+        let mut broken = Vec::new();
         relay.drain(now, |output| match output {
             Output::Send(client, pieces) => {
                 let connection = connections.at(client.slot);
-                connection.sending = true;
-                ring.send(connection.socket(), client.slot, pieces);
+                match &mut connection.tls {
+                    None => {
+                        connection.sending = true;
+                        ring.send(connection.socket(), client.slot, pieces);
+                    }
+                    Some(tls) => {
+                        tls.send(pieces);
+                        if secure::go_on(connection, ring, scratch).is_err() {
+                            broken.push(client);
+                        }
+                    }
+                }
             }
-            Output::CancelSend(client) => ring.cancel_send(client.slot),
-            Output::ShutWrite(client) => connections.at(client.slot).shut_write(),
+            Output::CancelSend(client) => {
+                if let Some(tls) = &mut connections.at(client.slot).tls {
+                    tls.cancel();
+                }
+                ring.cancel_send(client.slot);
+            }
+            Output::ShutWrite(client) => {
+                let connection = connections.at(client.slot);
+                match &mut connection.tls {
+                    None => connection.shut_write(),
+                    Some(tls) => {
+                        tls.shut();
+                        if secure::go_on(connection, ring, scratch).is_err() {
+                            broken.push(client);
+                        }
+                    }
+                }
+            }
             Output::Submit => ring.submit(),
             Output::Cut(client) => cut.push(client),
         });
+        let is_to_go_on = !broken.is_empty();
+        for client in broken {
+            self.relay.handle(now, client, Input::SendFailed);
+        }
         for client in cut {
             self.cut(now, client);
+        }
+        // What broke here is cut here: nothing may come that would begin another turn.
+        if is_to_go_on {
+            self.act(now);
         }
     }
 
@@ -240,10 +293,10 @@ impl Shard {
         self.go_on(now, client.slot);
     }
 
-    /// Takes over an upgraded socket; `received` is what the client sent behind its request.
-    fn adopt(&mut self, now: Time, client: ClientId, socket: OwnedFd, permit: Permit, received: Vec<u8>) {
-        self.connections.open(client, socket, permit);
-        if !received.is_empty() {
+    /// Begins with a connection; `received` is what the client sent behind its request.
+    fn adopt(&mut self, now: Time, client: ClientId, received: Vec<u8>) {
+        let has_ended = self.connections.at(client.slot).tls.as_ref().is_some_and(|tls| tls.is_read_closed());
+        if !received.is_empty() || has_ended {
             self.brought.push_back(Brought { slot: client.slot, bytes: received, taken: 0 });
         }
         self.go_on(now, client.slot);

@@ -31,6 +31,8 @@ pub fn settings() -> FrontSettings {
         cors: Origins::ALL,
         browser_only: false,
         deflate: false,
+        tls: None,
+        handshake_timeout: PATIENCE,
         slow_consumers: SlowPolicy::Disconnect,
         auth: None,
         token_len: 32,

@@ -23,16 +23,16 @@ fn the_socket_reaches_the_shard_with_every_byte_behind_the_request() {
         assert_eq!(client.response().status, 200);
         let join = rig.joined.recv_timeout(PATIENCE).unwrap();
         assert_eq!(
-            String::from_utf8(join.response).unwrap(),
+            String::from_utf8(join.upgraded.response).unwrap(),
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
         );
-        let mut on_shard = TcpStream::from(join.socket);
+        let mut on_shard = TcpStream::from(join.upgraded.socket);
         on_shard.set_nonblocking(false).unwrap();
         on_shard.set_read_timeout(Some(PATIENCE)).unwrap();
         assert!(on_shard.nodelay().unwrap());
         client.send(&behind[split..]);
-        let mut received = join.received;
+        let mut received = join.upgraded.received;
         while received.len() < behind.len() {
             let mut buffer = [0; 64];
             let len = on_shard.read(&mut buffer).unwrap();
@@ -56,7 +56,7 @@ fn a_handshake_byte_by_byte_is_a_handshake() {
         client.send([*byte]);
     }
     let join = rig.joined.recv_timeout(PATIENCE).unwrap();
-    assert!(join.received.is_empty());
+    assert!(join.upgraded.received.is_empty());
 }
 
 #[test]

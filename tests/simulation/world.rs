@@ -255,7 +255,7 @@ impl World {
                 self.seen.full += 1;
                 return assert!(channel.limit.is_some_and(|limit| connected >= limit));
             }
-            Err(AdmitError::ShuttingDown) => unreachable!(),
+            Err(AdmitError::ShuttingDown | AdmitError::OutOfMemory) => unreachable!(),
             Ok(place) => place,
         };
         assert!(channel.alive && token == "secret" && channel.limit.is_none_or(|limit| connected < limit));

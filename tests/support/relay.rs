@@ -45,6 +45,8 @@ pub struct Ended {
     pub status: ExitStatus,
     /// From the signal to the end.
     pub after: Duration,
+    /// The announcement and the log.
+    pub stdout: String,
     pub stderr: String,
 }
 
@@ -146,7 +148,9 @@ impl Relay {
             }
             std::thread::sleep(Duration::from_millis(2));
         };
-        Ended { status, after: started.elapsed(), stderr: self.stderr() }
+        let after = started.elapsed();
+        let stdout = self.stdout.take().and_then(|reader| reader.join().ok()).unwrap_or_default();
+        Ended { status, after, stdout, stderr: self.stderr() }
     }
 
     /// All it wrote to stderr; waits for its end.
@@ -293,9 +297,10 @@ pub fn ringrelay() -> Command {
     command
 }
 
-/// The address in `ringrelay listens on http://127.0.0.1:8080`.
+/// The address in `ringrelay listens on http://127.0.0.1:8080`, or https.
 fn address_in(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once("listens on http://")?;
+    let (_, rest) = line.split_once("listens on http")?;
+    let rest = rest.strip_prefix('s').unwrap_or(rest).strip_prefix("://")?;
     let address = rest.split(|c: char| c.is_whitespace() || c == '/').next()?;
     address.parse().ok()
 }

@@ -1,0 +1,207 @@
+//! A client's connection as HTTP sees it: bytes that come and go, whether there is TLS below them or not.
+
+use std::io;
+use std::mem;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use monoio::buf::IoBufMut;
+use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt};
+use monoio::net::TcpStream;
+use monoio::time::timeout;
+
+use super::socket::into_owned_fd;
+use crate::tls::{self, Handshake, Opened, Progress, Session};
+
+pub(super) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream>),
+}
+
+/// A connection whose handshake is done.
+pub(super) struct TlsStream {
+    socket: TcpStream,
+    session: Session,
+    /// Data opened and not yet read; at most what one receive and a record begun before it hold.
+    data: Vec<u8>,
+}
+
+/// Why there is no stream.
+pub(super) enum AcceptError {
+    /// What came is no TLS.
+    NotTls(TcpStream),
+    /// The handshake failed, or took too long; the client was told, if it could be.
+    Failed,
+}
+
+impl Stream {
+    /// Shakes hands with a client, which gets `time` for it; `received` is what has come already.
+    pub(super) async fn accept(
+        socket: TcpStream,
+        acceptor: &tls::Acceptor,
+        received: Vec<u8>,
+        time: Duration,
+    ) -> Result<Stream, AcceptError> {
+        timeout(time, shake_hands(socket, acceptor, received)).await.unwrap_or(Err(AcceptError::Failed))
+    }
+
+    /// Reads behind what is in `buffer`, to `end` at the most, for which it has capacity. No bytes are the end.
+    pub(super) async fn read(&mut self, buffer: Vec<u8>, end: usize) -> (io::Result<usize>, Vec<u8>) {
+        match self {
+            Stream::Plain(socket) => {
+                let len = buffer.len();
+                let (result, slice) = socket.read(buffer.slice_mut(len..end)).await;
+                (result, slice.into_inner())
+            }
+            // Boxed: it would make the future of every connection larger.
+            Stream::Tls(stream) => Box::pin(stream.read(buffer, end)).await,
+        }
+    }
+
+    pub(super) async fn write_all(&mut self, bytes: Vec<u8>) -> io::Result<()> {
+        match self {
+            Stream::Plain(socket) => socket.write_all(bytes).await.0.map(|_| ()),
+            Stream::Tls(stream) => {
+                let mut sealed = Vec::new();
+                // If it fails, what is sealed is an alert.
+                let result = stream.session.seal_bytes(&bytes, &mut sealed);
+                drop(bytes);
+                stream.socket.write_all(sealed).await.0?;
+                result.map_err(io::Error::other)
+            }
+        }
+    }
+
+    /// Says that nothing more will come.
+    pub(super) async fn shutdown(&mut self) -> io::Result<()> {
+        if let Stream::Tls(stream) = self {
+            stream.session.close();
+        }
+        self.write_all(Vec::new()).await?;
+        match self {
+            Stream::Plain(socket) => socket.shutdown().await,
+            Stream::Tls(stream) => stream.socket.shutdown().await,
+        }
+    }
+
+    /// The socket, the session if there is one, and the data that was received and not read. No operation may be under
+    /// way.
+    pub(super) fn into_parts(self) -> (OwnedFd, Option<Box<Session>>, Vec<u8>) {
+        match self {
+            Stream::Plain(socket) => (into_owned_fd(socket), None, Vec::new()),
+            Stream::Tls(stream) => {
+                let TlsStream { socket, session, data } = *stream;
+                (into_owned_fd(socket), Some(Box::new(session)), data)
+            }
+        }
+    }
+}
+
+impl TlsStream {
+    async fn read(&mut self, mut buffer: Vec<u8>, end: usize) -> (io::Result<usize>, Vec<u8>) {
+        while self.data.is_empty() {
+            if self.session.is_read_closed() {
+                return (Ok(0), buffer);
+            }
+            let (result, mut received) = self.socket.read(Vec::with_capacity(RECEIVE_LEN)).await;
+            match result {
+                Ok(0) | Err(_) => return (result, buffer),
+                Ok(_) => {}
+            }
+            if let Err(error) = self.open(&mut received) {
+                tracing::debug!(%error, "a TLS session is broken");
+                let mut alert = Vec::new();
+                if self.session.seal_bytes(&[], &mut alert).is_ok() {
+                    let _ = self.socket.write_all(alert).await;
+                }
+                return (Err(io::Error::other(error)), buffer);
+            }
+        }
+        let len = self.data.len().min(end - buffer.len());
+        buffer.extend(self.data.drain(..len));
+        if self.data.is_empty() {
+            self.data = Vec::new();
+        }
+        (Ok(len), buffer)
+    }
+
+    /// Opens all of `received`.
+    fn open(&mut self, mut received: &mut [u8]) -> Result<(), tls::RecordError> {
+        loop {
+            let end = match self.session.open(received)? {
+                Opened::Data { data, end } => {
+                    self.data.extend_from_slice(&received[data]);
+                    end
+                }
+                Opened::Parted { data, end } => {
+                    self.data.extend_from_slice(&self.session.parted()[data]);
+                    end
+                }
+                Opened::Nothing | Opened::Closed => return Ok(()),
+            };
+            received = &mut mem::take(&mut received)[end..];
+        }
+    }
+}
+
+/// Nothing is made for a client that says nothing.
+async fn shake_hands(
+    mut socket: TcpStream,
+    acceptor: &tls::Acceptor,
+    mut received: Vec<u8>,
+) -> Result<Stream, AcceptError> {
+    let mut handshake: Option<Handshake> = None;
+    let mut is_unread = !received.is_empty();
+    loop {
+        if !mem::take(&mut is_unread) {
+            let len = received.len();
+            received.reserve_exact(RECEIVE_LEN);
+            let (result, slice) = socket.read(received.slice_mut(len..len + RECEIVE_LEN)).await;
+            received = slice.into_inner();
+            if !result.is_ok_and(|len| len > 0) {
+                return Err(AcceptError::Failed);
+            }
+        }
+        if handshake.is_none() && tls::is_handshake(&received) == Some(false) {
+            return Err(AcceptError::NotTls(socket));
+        }
+        let mut at_work = match handshake.take() {
+            Some(handshake) => handshake,
+            None => Handshake::new(acceptor.current()).map_err(failed)?,
+        };
+        let mut outgoing = Vec::new();
+        let progress = at_work.advance(&mut received, &mut outgoing);
+        if !outgoing.is_empty() && socket.write_all(outgoing).await.0.is_err() {
+            return Err(AcceptError::Failed);
+        }
+        match progress {
+            Ok(Progress::Receive) => handshake = Some(at_work),
+            Ok(Progress::Done) => {
+                let session = at_work.into_session().map_err(failed)?;
+                let mut stream = TlsStream { socket, session, data: Vec::new() };
+                return match stream.open(&mut received) {
+                    Ok(()) => Ok(Stream::Tls(Box::new(stream))),
+                    Err(error) => {
+                        tracing::debug!(%error, "a TLS session is broken");
+                        let mut stream = Stream::Tls(Box::new(stream));
+                        let _ = stream.write_all(Vec::new()).await;
+                        Err(AcceptError::Failed)
+                    }
+                };
+            }
+            Err(error) => {
+                let _ = socket.shutdown().await;
+                return Err(failed(error));
+            }
+        }
+    }
+}
+
+fn failed(error: tls::HandshakeError) -> AcceptError {
+    tracing::debug!(%error, "a TLS handshake failed");
+    AcceptError::Failed
+}
+
+/// Received at once: a ClientHello with the post-quantum key share is about 1 800 bytes, and a connection that waits for
+/// its next request holds this.
+const RECEIVE_LEN: usize = 2 << 10;

@@ -1,0 +1,294 @@
+//! A connection with TLS: what lies between the relay's plaintext and the ring's bytes.
+//!
+//! The relay hands over a send as ever and is told when all of it has gone out. In between it is sealed part by part, as
+//! the socket takes it: at most [`PIECES_MAX`](crate::chunk::PIECES_MAX) records, 128 KiB, lie sealed at a time. What is
+//! sealed has its place in the peer's count of records, so it goes out whatever happens, and in order.
+
+use crate::channel::ClientId;
+use crate::chunk::Pieces;
+use crate::relay::{Input, Relay};
+use crate::ring::Ring;
+use crate::time::Time;
+use crate::tls::{Opened, RecordError, Scratch, Session};
+
+use super::Shard;
+use super::connections::Connection;
+
+impl Shard {
+    /// A send of sealed bytes has ended after `len` of them.
+    pub(super) fn sent_sealed(&mut self, now: Time, slot: u32, len: usize) {
+        let Shard { relay, ring, connections, scratch, .. } = self;
+        let connection = connections.at(slot);
+        let Some(tls) = &mut connection.tls else { return };
+        tls.sent(len);
+        if let Some(len) = tls.take_report() {
+            relay.handle(now, connection.client, Input::Sent(len));
+        }
+        if go_on(connection, ring, scratch).is_err() {
+            relay.handle(now, connection.client, Input::SendFailed);
+        }
+    }
+
+    /// Sends what is due besides data, if something is and nothing is in flight.
+    pub(super) fn send_control(&mut self, now: Time, slot: u32) {
+        let Shard { relay, ring, connections, scratch, .. } = self;
+        let connection = connections.at(slot);
+        let is_due = connection.tls.as_ref().is_some_and(|tls| tls.has_control() || tls.is_broken);
+        if is_due && !connection.cutting && go_on(connection, ring, scratch).is_err() {
+            relay.handle(now, connection.client, Input::SendFailed);
+        }
+    }
+}
+
+/// Sends what comes next, if nothing is in flight.
+///
+/// # Errors
+/// The session is broken and its alert was sent: the connection is to be cut.
+pub(super) fn go_on(connection: &mut Connection, ring: &mut Ring, scratch: &mut Scratch) -> Result<(), Broken> {
+    let Some(tls) = connection.tls.as_mut().filter(|_| !connection.sending) else { return Ok(()) };
+    match tls.next(scratch) {
+        Next::Send(pieces) => {
+            connection.sending = true;
+            ring.send(connection.socket(), connection.client.slot, pieces);
+        }
+        Next::Shut => connection.shut_write(),
+        Next::Broken => return Err(Broken),
+        Next::Nothing => {}
+    }
+    Ok(())
+}
+
+/// A session is broken, and has nothing to send any more.
+#[derive(Debug)]
+pub(super) struct Broken;
+
+/// Lets the relay take in what sealed `bytes` say. Returns how many are done with, and whether all are that count.
+pub(super) fn receive(
+    now: Time,
+    relay: &mut Relay,
+    client: ClientId,
+    tls: &mut Secure,
+    bytes: &mut [u8],
+) -> (usize, bool) {
+    let (used, taken) = tls.take_in(bytes, |data| relay.receive(now, client, data));
+    match taken {
+        Taken::All | Taken::Broken => (used, true),
+        Taken::Full => (used, false),
+        Taken::Closed => {
+            relay.handle(now, client, Input::Hangup);
+            (used, true)
+        }
+    }
+}
+
+/// The TLS of one connection. Idle it holds no buffers.
+#[derive(Debug)]
+pub(super) struct Secure {
+    session: Box<Session>,
+    /// Data that was opened and that the relay has not taken yet.
+    opened: Option<Unread>,
+    /// `None` = nothing is on its way.
+    outgoing: Option<Box<Outgoing>>,
+    /// The sending side is to be shut behind everything else.
+    shuts: bool,
+    /// The session is broken: the alert is the last that goes out.
+    is_broken: bool,
+}
+
+/// Opened data, from the begin of the bytes that are still to be taken in.
+#[derive(Debug)]
+enum Unread {
+    /// In the receive buffer: so many bytes, and behind them so many that are no data.
+    InPlace { len: usize, behind: usize },
+    /// In the session, there.
+    Parted { from: usize, to: usize },
+}
+
+/// What is on its way to the peer.
+#[derive(Debug, Default)]
+struct Outgoing {
+    /// Sealed, and not yet sent.
+    sealed: Pieces,
+    /// Of the relay's send, not yet sealed.
+    plain: Pieces,
+    /// Of the relay's send, sealed; bytes of plaintext.
+    sealed_len: usize,
+    /// The relay waits for the end of a send.
+    is_awaited: bool,
+    /// It does not want the rest of it sent.
+    is_cancelled: bool,
+}
+
+/// What the driver is to do when nothing is in flight.
+#[derive(Debug)]
+pub(super) enum Next {
+    Send(Pieces),
+    /// Nothing is left; the sending side is to be shut now.
+    Shut,
+    /// Nothing is left and the connection is broken.
+    Broken,
+    Nothing,
+}
+
+/// How far bytes were taken in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Taken {
+    /// All of them.
+    All,
+    /// The relay's turn is full.
+    Full,
+    /// The peer has closed its side: the rest counts for nothing.
+    Closed,
+    /// The session is broken, and the rest too.
+    Broken,
+}
+
+impl Secure {
+    pub(super) fn new(session: Box<Session>) -> Secure {
+        Secure { session, opened: None, outgoing: None, shuts: false, is_broken: false }
+    }
+
+    /// Whether the peer has closed its side.
+    pub(super) fn is_read_closed(&self) -> bool {
+        self.session.is_read_closed()
+    }
+
+    /// Opens `bytes` and gives what they say to `relay`, which says how much of it it takes. Returns how many of `bytes`
+    /// are done with.
+    pub(super) fn take_in(&mut self, bytes: &mut [u8], mut relay: impl FnMut(&mut [u8]) -> usize) -> (usize, Taken) {
+        let mut used = 0;
+        while !self.is_broken {
+            match self.opened.take() {
+                Some(Unread::InPlace { len, behind }) => {
+                    let taken = relay(&mut bytes[used..used + len]);
+                    used += taken;
+                    if taken < len {
+                        self.opened = Some(Unread::InPlace { len: len - taken, behind });
+                        return (used, Taken::Full);
+                    }
+                    used += behind;
+                }
+                Some(Unread::Parted { from, to }) => {
+                    let taken = relay(&mut self.session.parted()[from..to]);
+                    if from + taken < to {
+                        self.opened = Some(Unread::Parted { from: from + taken, to });
+                        return (used, Taken::Full);
+                    }
+                }
+                None => {}
+            }
+            match self.session.open(&mut bytes[used..]) {
+                Ok(Opened::Data { data, end }) => {
+                    used += data.start;
+                    self.opened = Some(Unread::InPlace { len: data.len(), behind: end - data.end });
+                }
+                Ok(Opened::Parted { data, end }) => {
+                    used += end;
+                    self.opened = Some(Unread::Parted { from: data.start, to: data.end });
+                }
+                Ok(Opened::Nothing) => return (bytes.len(), Taken::All),
+                Ok(Opened::Closed) => return (bytes.len(), Taken::Closed),
+                Err(error) => self.fail(error),
+            }
+        }
+        (bytes.len(), Taken::Broken)
+    }
+
+    /// Takes over a send of the relay's.
+    pub(super) fn send(&mut self, plain: Pieces) {
+        let outgoing = self.outgoing.get_or_insert_default();
+        debug_assert!(!outgoing.is_awaited && outgoing.plain.is_empty());
+        outgoing.is_awaited = true;
+        // Behind an alert nothing can be sent; the relay will be told.
+        if !self.is_broken {
+            outgoing.plain = plain;
+        }
+    }
+
+    /// Ends the relay's send early: what is not sealed is not sent.
+    pub(super) fn cancel(&mut self) {
+        if let Some(outgoing) = self.outgoing.as_mut().filter(|outgoing| outgoing.is_awaited) {
+            outgoing.plain.clear();
+            outgoing.is_cancelled = true;
+        }
+    }
+
+    /// Has the sending side shut when all is sent.
+    pub(super) fn shut(&mut self) {
+        self.shuts = true;
+        self.session.close();
+    }
+
+    /// Whether something is to be sent that the relay knows nothing of.
+    pub(super) fn has_control(&self) -> bool {
+        self.session.has_control()
+    }
+
+    /// The send in flight has ended after `len` bytes.
+    pub(super) fn sent(&mut self, mut len: usize) {
+        let Some(outgoing) = &mut self.outgoing else { return };
+        while len > 0
+            && let Some(piece) = outgoing.sealed.first_mut()
+        {
+            let part = piece.len().min(len);
+            piece.skip(part);
+            len -= part;
+            if piece.is_empty() {
+                outgoing.sealed.remove(0);
+            }
+        }
+        debug_assert_eq!(len, 0);
+    }
+
+    /// If the relay's send has ended: how many of its bytes are as good as sent.
+    pub(super) fn take_report(&mut self) -> Option<usize> {
+        let outgoing = self.outgoing.as_mut().filter(|outgoing| outgoing.is_awaited && !self.is_broken)?;
+        let is_over = outgoing.is_cancelled || (outgoing.plain.is_empty() && outgoing.sealed.is_empty());
+        is_over.then(|| {
+            (outgoing.is_awaited, outgoing.is_cancelled) = (false, false);
+            std::mem::take(&mut outgoing.sealed_len)
+        })
+    }
+
+    /// What comes next, as nothing is in flight. `scratch` is any memory.
+    pub(super) fn next(&mut self, scratch: &mut Scratch) -> Next {
+        if self.session.has_control() && self.outgoing.is_none() {
+            self.outgoing = Some(Box::default());
+        }
+        if let Some(outgoing) = &mut self.outgoing {
+            if outgoing.sealed.is_empty() {
+                debug_assert!(!self.shuts || outgoing.plain.is_empty(), "the relay shuts when all is sent");
+                match self.session.seal(&mut outgoing.plain, scratch) {
+                    Ok((sealed, len)) => {
+                        outgoing.sealed = sealed;
+                        outgoing.sealed_len += len;
+                    }
+                    Err(error) => {
+                        self.fail(error);
+                        return self.next(scratch);
+                    }
+                }
+            }
+            if !outgoing.sealed.is_empty() {
+                return Next::Send(outgoing.sealed.clone());
+            }
+            if !outgoing.is_awaited {
+                self.outgoing = None;
+            }
+        }
+        match (self.is_broken, std::mem::take(&mut self.shuts)) {
+            (true, _) => Next::Broken,
+            (false, true) => Next::Shut,
+            (false, false) => Next::Nothing,
+        }
+    }
+
+    /// Ends the session; the alert is what is left to be sent.
+    fn fail(&mut self, error: RecordError) {
+        tracing::debug!(%error, "a TLS session is broken");
+        self.is_broken = true;
+        if let Some(outgoing) = &mut self.outgoing {
+            outgoing.plain.clear();
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The two directions of a session's keys.
+
+use rustls::crypto::cipher::{
+    AeadKey, InboundOpaqueMessage, Iv, MessageDecrypter, MessageEncrypter, OutboundChunks, OutboundPlainMessage,
+};
+use rustls::{ConnectionTrafficSecrets, ContentType, Error, ProtocolVersion, SupportedCipherSuite};
+
+use super::error::RecordError;
+use super::record::{HEADER_LEN, Header};
+
+/// Opens what the peer seals.
+pub(super) struct Opener {
+    cipher: Box<dyn MessageDecrypter>,
+    /// Records opened with this key.
+    sequence: u64,
+}
+
+/// Seals what the peer opens.
+pub(super) struct Sealer {
+    cipher: Box<dyn MessageEncrypter>,
+    /// Records sealed with this key.
+    sequence: u64,
+    /// Records after which there has to be another key.
+    records_max: u64,
+}
+
+impl Opener {
+    /// `None` = the keys are of a kind that is not known here.
+    pub(super) fn new(suite: SupportedCipherSuite, secrets: (u64, ConnectionTrafficSecrets)) -> Option<Opener> {
+        let (sequence, (key, iv)) = (secrets.0, key_and_iv(secrets.1)?);
+        let cipher = match suite {
+            SupportedCipherSuite::Tls13(suite) => suite.aead_alg.decrypter(key, iv),
+            SupportedCipherSuite::Tls12(suite) => {
+                let fixed_len = suite.aead_alg.key_block_shape().fixed_iv_len;
+                suite.aead_alg.decrypter(key, iv.as_ref().get(..fixed_len)?)
+            }
+        };
+        Some(Opener { cipher, sequence })
+    }
+
+    /// Opens one whole record where it lies; what it says, of which kind, and where in `record` it begins.
+    pub(super) fn open(
+        &mut self,
+        header: &Header,
+        record: &mut [u8],
+    ) -> Result<(ContentType, usize, usize), RecordError> {
+        // rustls hands the data out as a shared slice; where it lies in the record tells the place of the writable one.
+        let record_at = record.as_ptr().addr();
+        let message = InboundOpaqueMessage::new(header.kind, header.version, &mut record[HEADER_LEN..]);
+        let plain = self.cipher.decrypt(message, self.sequence).map_err(|error| match error {
+            Error::DecryptError => RecordError::BadMac,
+            Error::PeerSentOversizedRecord => RecordError::Overflow,
+            // A record of TLS 1.3 that is all padding, or holds what may not be sealed. (The list of errors is open.)
+            _ => RecordError::Unexpected,
+        })?;
+        self.sequence += 1;
+        Ok((plain.typ, plain.payload.as_ptr().addr() - record_at, plain.payload.len()))
+    }
+}
+
+impl Sealer {
+    /// `None` = the keys are of a kind that is not known here.
+    pub(super) fn new(suite: SupportedCipherSuite, secrets: (u64, ConnectionTrafficSecrets)) -> Option<Sealer> {
+        let (sequence, (key, iv)) = (secrets.0, key_and_iv(secrets.1)?);
+        let (cipher, records_max) = match suite {
+            SupportedCipherSuite::Tls13(suite) => {
+                (suite.aead_alg.encrypter(key, iv), suite.common.confidentiality_limit)
+            }
+            SupportedCipherSuite::Tls12(suite) => {
+                let fixed_len = suite.aead_alg.key_block_shape().fixed_iv_len;
+                let (fixed, explicit) = iv.as_ref().split_at_checked(fixed_len)?;
+                (suite.aead_alg.encrypter(key, fixed, explicit), suite.common.confidentiality_limit)
+            }
+        };
+        Some(Sealer { cipher, sequence, records_max: records_max.saturating_sub(RECORDS_SPARED) })
+    }
+
+    /// Whether there has to be another key before more data is sealed.
+    pub(super) fn is_worn_out(&self) -> bool {
+        self.sequence >= self.records_max
+    }
+
+    /// One record with `payload` in it.
+    pub(super) fn seal(&mut self, kind: ContentType, payload: &[u8]) -> Result<Vec<u8>, RecordError> {
+        let version = ProtocolVersion::TLSv1_2;
+        let message = OutboundPlainMessage { typ: kind, version, payload: OutboundChunks::Single(payload) };
+        let record = self.cipher.encrypt(message, self.sequence).map_err(|_| RecordError::Internal)?;
+        self.sequence += 1;
+        Ok(record.encode())
+    }
+
+    #[cfg(test)]
+    pub(super) fn wear_out_after(&mut self, records: u64) {
+        self.records_max = self.sequence + records;
+    }
+}
+
+fn key_and_iv(secrets: ConnectionTrafficSecrets) -> Option<(AeadKey, Iv)> {
+    match secrets {
+        ConnectionTrafficSecrets::Aes128Gcm { key, iv }
+        | ConnectionTrafficSecrets::Aes256Gcm { key, iv }
+        | ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => Some((key, iv)),
+        // The list of kinds is open.
+        _ => None,
+    }
+}
+
+/// Records of a key that are left for the end: a key update, or an alert.
+const RECORDS_SPARED: u64 = 16;

@@ -1,0 +1,19 @@
+//! TLS 1.2 and 1.3 for the server's side, without sockets.
+//!
+//! A connection begins as a [`Handshake`], which is rustls's. When that is done only the keys are kept, in a [`Session`]:
+//! it opens and seals records in memory that its caller lends it, so that an idle connection holds no buffers. The same
+//! session serves a front's HTTP and then, on a shard, the WebSocket.
+
+mod certificate;
+mod cipher;
+mod error;
+mod handshake;
+mod record;
+mod session;
+#[cfg(test)]
+mod tests;
+
+pub use certificate::{Acceptor, CertificateError};
+pub use error::{HandshakeError, RecordError};
+pub use handshake::{Handshake, Progress, is_handshake};
+pub use session::{Opened, Scratch, Session};

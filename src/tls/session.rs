@@ -1,0 +1,345 @@
+//! The records of a connection, once its handshake is done.
+
+use std::cell::Cell;
+use std::fmt;
+use std::ops::Range;
+
+use rustls::kernel::KernelConnection;
+use rustls::server::ServerConnectionData;
+use rustls::{AlertDescription, ContentType, ExtractedSecrets, ProtocolVersion};
+
+use super::cipher::{Opener, Sealer};
+use super::error::RecordError;
+use super::record::{DATA_LEN_MAX, HEADER_LEN, Header};
+use crate::chunk::{Meter, Piece, Pieces};
+
+/// The keys of a connection and the little that it remembers between records. Plaintext and ciphertext are its caller's:
+/// the one exception is the begin of a record whose rest has not come.
+pub struct Session {
+    opener: Opener,
+    sealer: Sealer,
+    /// Makes the next keys.
+    keys: KernelConnection<ServerConnectionData>,
+    /// The begin of a record whose rest has not come: at most one record, and without memory while empty.
+    parted: Vec<u8>,
+    /// `parted` is the whole record, opened; it is kept until [`open`](Self::open) is called again.
+    is_parted_open: bool,
+    /// Records without data since the last one with some.
+    control_in_a_row: u8,
+    /// The peer has asked for our next key.
+    owes_key_update: bool,
+    /// An alert to be sent before the end; nothing is sealed behind it.
+    farewell: Option<AlertDescription>,
+    /// The peer has closed its side.
+    is_read_closed: bool,
+    /// An alert was sealed: nothing may follow it.
+    is_write_closed: bool,
+}
+
+/// What [`Session::open`] found in what was received.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Opened {
+    /// Data, which lies there; what was received is used up to `end`.
+    Data { data: Range<usize>, end: usize },
+    /// Data of a record that came in parts: it is in [`Session::parted`], there. Used up to `end`.
+    Parted { data: Range<usize>, end: usize },
+    /// No more; all that was received is used up.
+    Nothing,
+    /// The peer has closed its side. What may be behind that counts for nothing.
+    Closed,
+}
+
+/// What sealing needs and sessions can share.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// Room for one record's data, which lies in shared cells.
+    data: Vec<u8>,
+    /// Counts what is sealed.
+    meter: Meter,
+}
+
+impl Scratch {
+    /// For sessions whose sealed records `meter` counts.
+    pub fn new(meter: Meter) -> Scratch {
+        Scratch { data: Vec::new(), meter }
+    }
+}
+
+impl Session {
+    /// `None` = the keys are of a kind that is not known here.
+    pub(super) fn new(secrets: ExtractedSecrets, keys: KernelConnection<ServerConnectionData>) -> Option<Session> {
+        let suite = keys.negotiated_cipher_suite();
+        Some(Session {
+            opener: Opener::new(suite, secrets.rx)?,
+            sealer: Sealer::new(suite, secrets.tx)?,
+            keys,
+            parted: Vec::new(),
+            is_parted_open: false,
+            control_in_a_row: 0,
+            owes_key_update: false,
+            farewell: None,
+            is_read_closed: false,
+            is_write_closed: false,
+        })
+    }
+
+    /// Whether the peer has closed its side.
+    pub fn is_read_closed(&self) -> bool {
+        self.is_read_closed
+    }
+
+    /// Whether there is something to be sealed that is not data.
+    pub fn has_control(&self) -> bool {
+        !self.is_write_closed && (self.owes_key_update || self.farewell.is_some())
+    }
+
+    /// The next data in `received`, decrypted where it lies. To be called again with what is behind it until there is
+    /// nothing more.
+    ///
+    /// # Errors
+    /// The session is broken. An alert says so with the next [`seal`](Self::seal).
+    pub fn open(&mut self, received: &mut [u8]) -> Result<Opened, RecordError> {
+        self.next(received).inspect_err(|error| self.farewell = self.farewell.or(error.alert()))
+    }
+
+    fn next(&mut self, received: &mut [u8]) -> Result<Opened, RecordError> {
+        if std::mem::replace(&mut self.is_parted_open, false) {
+            self.parted = Vec::new();
+        }
+        let mut from = 0;
+        while !self.is_read_closed {
+            let rest = &mut received[from..];
+            if self.parted.is_empty() {
+                let Some(header) = self.whole_record(rest)? else {
+                    self.parted = rest.to_vec();
+                    return Ok(Opened::Nothing);
+                };
+                let end = from + header.len;
+                if let Some(data) = self.open_record(&header, &mut rest[..header.len])? {
+                    return Ok(Opened::Data { data: from + data.start..from + data.end, end });
+                }
+                from = end;
+            } else {
+                from += self.join(rest)?;
+                let Some(header) = self.whole_record(&self.parted)? else { return Ok(Opened::Nothing) };
+                let mut record = std::mem::take(&mut self.parted);
+                if let Some(data) = self.open_record(&header, &mut record)? {
+                    (self.parted, self.is_parted_open) = (record, true);
+                    return Ok(Opened::Parted { data, end: from });
+                }
+            }
+        }
+        Ok(Opened::Closed)
+    }
+
+    /// The record that came in parts, opened, after [`Opened::Parted`].
+    pub fn parted(&mut self) -> &mut [u8] {
+        debug_assert!(self.is_parted_open);
+        &mut self.parted
+    }
+
+    /// Header of the record that `bytes` begin with, if all of it is there.
+    fn whole_record(&self, bytes: &[u8]) -> Result<Option<Header>, RecordError> {
+        let header = Header::read(bytes, self.keys.protocol_version())?;
+        Ok(header.filter(|header| header.len <= bytes.len()))
+    }
+
+    /// Adds to the record that has begun, to its end at the most; returns how much of `rest` that takes.
+    fn join(&mut self, rest: &[u8]) -> Result<usize, RecordError> {
+        let mut used = 0;
+        // First its header, which says how long it is.
+        for _ in 0..2 {
+            let header = Header::read(&self.parted, self.keys.protocol_version())?;
+            let missing = header.map_or(HEADER_LEN, |header| header.len).saturating_sub(self.parted.len());
+            let part = &rest[used..rest.len().min(used + missing)];
+            self.parted.extend_from_slice(part);
+            used += part.len();
+        }
+        Ok(used)
+    }
+
+    /// Opens a record; where its data lies in it, if it has any.
+    fn open_record(&mut self, header: &Header, record: &mut [u8]) -> Result<Option<Range<usize>>, RecordError> {
+        // In TLS 1.3 everything that is sealed looks like data from outside.
+        let is_13 = self.is_13();
+        match header.kind {
+            ContentType::ApplicationData => {}
+            ContentType::Alert | ContentType::Handshake if !is_13 => {}
+            _ => return Err(RecordError::Unexpected),
+        }
+        let (kind, start, len) = self.opener.open(header, record)?;
+        let data = start..start + len;
+        if kind == ContentType::ApplicationData && len > 0 {
+            self.control_in_a_row = 0;
+            return Ok(Some(data));
+        }
+        self.control_in_a_row += 1;
+        if self.control_in_a_row > CONTROL_IN_A_ROW_MAX {
+            return Err(RecordError::NothingButControl);
+        }
+        match kind {
+            ContentType::ApplicationData => Ok(None),
+            ContentType::Alert => self.take_alert(&record[data]).map(|()| None),
+            ContentType::Handshake if is_13 => self.take_key_update(&record[data]).map(|()| None),
+            // Handshakes in TLS 1.2 are renegotiations, which nobody needs.
+            _ => Err(RecordError::Unexpected),
+        }
+    }
+
+    /// RFC 8446, section 6; RFC 5246, section 7.2.
+    fn take_alert(&mut self, alert: &[u8]) -> Result<(), RecordError> {
+        let [level, description] = alert else { return Err(RecordError::Malformed) };
+        match (AlertDescription::from(*description), *level) {
+            (AlertDescription::CloseNotify, _) => self.is_read_closed = true,
+            // Not an end yet; the close comes behind it.
+            (AlertDescription::UserCanceled, _) => {}
+            (_, WARNING) if !self.is_13() => {}
+            _ => return Err(RecordError::PeerAlert),
+        }
+        Ok(())
+    }
+
+    /// RFC 8446, section 4.6.3. Of what may come after a handshake a client sends nothing else.
+    fn take_key_update(&mut self, message: &[u8]) -> Result<(), RecordError> {
+        let [KEY_UPDATE, 0, 0, 1, request] = message else { return Err(RecordError::Unexpected) };
+        match request {
+            0 => {}
+            // However often it asks until we send again, one is the answer.
+            1 => self.owes_key_update = true,
+            _ => return Err(RecordError::Malformed),
+        }
+        let secrets = self.keys.update_rx_secret().map_err(|_| RecordError::Internal)?;
+        let suite = self.keys.negotiated_cipher_suite();
+        self.opener = Opener::new(suite, secrets).ok_or(RecordError::Internal)?;
+        Ok(())
+    }
+
+    fn is_13(&self) -> bool {
+        self.keys.protocol_version() == ProtocolVersion::TLSv1_3
+    }
+
+    // Sealing
+
+    /// Ends the session: the peer is told with the next [`seal`](Self::seal), and nothing is sealed behind it.
+    pub fn close(&mut self) {
+        self.farewell = self.farewell.or(Some(AlertDescription::CloseNotify));
+    }
+
+    /// Seals what is to be said besides data, and then data from the front of `plain`, until there are as many records as
+    /// one send carries. Returns the records and how many bytes of `plain` are in them; those are taken off it.
+    ///
+    /// # Errors
+    /// The key is worn out and there is no other. An alert says so with the next call.
+    pub fn seal(&mut self, plain: &mut Pieces, scratch: &mut Scratch) -> Result<(Pieces, usize), RecordError> {
+        let Scratch { data, meter } = scratch;
+        let mut sealed = Pieces::new();
+        let mut sealed_len = 0;
+        if let Some(record) = self.seal_control()? {
+            sealed.push(Piece::new(record, meter));
+        }
+        while !plain.is_empty() && !sealed.is_full() && !self.is_write_closed {
+            if self.sealer.is_worn_out() {
+                if !self.is_13() && !sealed.is_empty() {
+                    break;
+                }
+                sealed.push(Piece::new(self.renew()?, meter));
+                continue;
+            }
+            data.clear();
+            take(plain, DATA_LEN_MAX, data);
+            sealed.push(Piece::new(self.sealer.seal(ContentType::ApplicationData, data)?, meter));
+            sealed_len += data.len();
+        }
+        Ok((sealed, sealed_len))
+    }
+
+    /// The same for data that lies in one place, behind `sealed`; all of it.
+    ///
+    /// # Errors
+    /// As [`seal`](Self::seal).
+    pub fn seal_bytes(&mut self, data: &[u8], sealed: &mut Vec<u8>) -> Result<(), RecordError> {
+        sealed.extend(self.seal_control()?.unwrap_or_default());
+        for part in data.chunks(DATA_LEN_MAX) {
+            if self.is_write_closed {
+                break;
+            }
+            if self.sealer.is_worn_out() {
+                sealed.extend(self.renew()?);
+            }
+            sealed.extend(self.sealer.seal(ContentType::ApplicationData, part)?);
+        }
+        Ok(())
+    }
+
+    /// The record that goes before any further data, if there is one to be sent.
+    fn seal_control(&mut self) -> Result<Option<Vec<u8>>, RecordError> {
+        if self.is_write_closed {
+            return Ok(None);
+        }
+        if let Some(alert) = self.farewell {
+            self.is_write_closed = true;
+            let level = if alert == AlertDescription::CloseNotify { WARNING } else { FATAL };
+            return self.sealer.seal(ContentType::Alert, &[level, u8::from(alert)]).map(Some);
+        }
+        if self.owes_key_update { self.renew().map(Some) } else { Ok(None) }
+    }
+
+    /// Goes over to the next key. The record that says so is the last under the old one.
+    fn renew(&mut self) -> Result<Vec<u8>, RecordError> {
+        if !self.is_13() {
+            self.close();
+            return Err(RecordError::KeyWornOut);
+        }
+        self.owes_key_update = false;
+        let record = self.sealer.seal(ContentType::Handshake, &[KEY_UPDATE, 0, 0, 1, 0])?;
+        let secrets = self.keys.update_tx_secret().map_err(|_| RecordError::Internal)?;
+        let suite = self.keys.negotiated_cipher_suite();
+        self.sealer = Sealer::new(suite, secrets).ok_or(RecordError::Internal)?;
+        Ok(record)
+    }
+
+    /// Bytes of memory held for a record that comes in parts.
+    #[cfg(test)]
+    pub(super) fn parted_capacity(&self) -> usize {
+        self.parted.capacity()
+    }
+
+    /// Has the key wear out after as many records more.
+    #[cfg(test)]
+    pub(super) fn wear_out_after(&mut self, records: u64) {
+        self.sealer.wear_out_after(records);
+    }
+}
+
+/// Without the keys.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("version", &self.keys.protocol_version()).finish_non_exhaustive()
+    }
+}
+
+/// Moves at most `len_max` bytes from the front of `pieces` to the end of `to`.
+fn take(pieces: &mut Pieces, len_max: usize, to: &mut Vec<u8>) {
+    let mut left = len_max;
+    while left > 0
+        && let Some(piece) = pieces.first_mut()
+    {
+        let len = piece.len().min(left);
+        to.extend(piece.cells()[..len].iter().map(Cell::get));
+        piece.skip(len);
+        left -= len;
+        if piece.is_empty() {
+            pieces.remove(0);
+        }
+    }
+}
+
+/// Records without data in a row that a peer may send: it has no reason for more than one or two.
+const CONTROL_IN_A_ROW_MAX: u8 = 16;
+
+/// The type of the message (RFC 8446, section 4).
+const KEY_UPDATE: u8 = 24;
+
+/// The levels of alerts.
+const WARNING: u8 = 1;
+const FATAL: u8 = 2;

@@ -1,0 +1,129 @@
+//! What a client can do to the records of an upgraded connection.
+
+use std::io::Write;
+
+use rustls::version::TLS13;
+use rustls::{AlertDescription, Error};
+use tungstenite::Message;
+
+use crate::rig::{BOTH, Rig, Socket, message};
+
+/// Writes bytes past the client's TLS.
+fn write_raw(socket: &mut Socket, bytes: &[u8]) {
+    socket.get_mut().sock.write_all(bytes).unwrap();
+}
+
+/// The alert that ends the connection.
+fn alert(socket: &mut Socket) -> AlertDescription {
+    match socket.read() {
+        Err(tungstenite::Error::Io(error)) => {
+            match error.into_inner().and_then(|error| error.downcast::<Error>().ok()).as_deref() {
+                Some(Error::AlertReceived(alert)) => *alert,
+                other => panic!("{other:?}"),
+            }
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn broken_records_get_their_alert_and_hurt_nobody_else() {
+    let rig = Rig::start();
+    let channel = rig.channel("pub-sub");
+    let mut other = rig.websocket(&channel, &TLS13);
+    let cases: [(&[u8], AlertDescription); 5] = [
+        (&[23, 3, 3, 0, 3, 1, 2, 3], AlertDescription::BadRecordMac),
+        (&[23, 3, 3, 0xff, 0xff], AlertDescription::RecordOverflow),
+        (&[20, 3, 3, 0, 1, 1], AlertDescription::UnexpectedMessage),
+        (b"GET / HTTP/1.1\r\n\r\n", AlertDescription::UnexpectedMessage),
+        (
+            &[
+                23, 3, 3, 0, 40, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23,
+                24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39,
+            ],
+            AlertDescription::BadRecordMac,
+        ),
+    ];
+    for version in BOTH {
+        for (bytes, expected) in cases {
+            let mut socket = rig.websocket(&channel, version);
+            rig.await_clients(&channel, 2);
+            socket.send(Message::from("before")).unwrap();
+            assert_eq!(message(&mut other), Message::from("before"));
+            assert_eq!(message(&mut socket), Message::from("before"));
+            write_raw(&mut socket, bytes);
+            assert_eq!(alert(&mut socket), expected, "{version:?} {bytes:?}");
+            rig.await_clients(&channel, 1);
+        }
+    }
+}
+
+#[test]
+fn a_client_that_ends_in_the_middle_of_a_record_is_gone() {
+    let rig = Rig::start();
+    let channel = rig.channel("pub-sub");
+    for version in BOTH {
+        let mut socket = rig.websocket(&channel, version);
+        rig.await_clients(&channel, 1);
+        write_raw(&mut socket, &[23, 3, 3, 1, 0, 1, 2, 3]);
+        drop(socket);
+        rig.await_clients(&channel, 0);
+    }
+}
+
+#[test]
+fn a_client_that_closes_its_side_is_gone_when_it_has_been_heard() {
+    let rig = Rig::start();
+    let channel = rig.channel("pub-sub");
+    for version in BOTH {
+        let mut other = rig.websocket(&channel, version);
+        let mut socket = rig.websocket(&channel, version);
+        rig.await_clients(&channel, 2);
+        socket.send(Message::from("last words")).unwrap();
+        let stream = socket.get_mut();
+        stream.conn.send_close_notify();
+        stream.flush().unwrap();
+        assert_eq!(message(&mut other), Message::from("last words"));
+        rig.await_clients(&channel, 1);
+        drop(other);
+        rig.await_clients(&channel, 0);
+    }
+}
+
+#[test]
+fn who_only_renews_keys_is_cut() {
+    let rig = Rig::start();
+    let channel = rig.channel("pub-sub");
+    let mut socket = rig.websocket(&channel, &TLS13);
+    for _ in 0..40 {
+        let stream = socket.get_mut();
+        stream.conn.refresh_traffic_keys().unwrap();
+        let mut bytes = Vec::new();
+        while stream.conn.wants_write() {
+            stream.conn.write_tls(&mut bytes).unwrap();
+        }
+        if stream.sock.write_all(&bytes).is_err() {
+            break;
+        }
+    }
+    rig.await_clients(&channel, 0);
+}
+
+#[test]
+fn messages_may_come_byte_by_byte() {
+    let rig = Rig::start();
+    for version in BOTH {
+        let mut socket = rig.websocket(&rig.channel("echo"), version);
+        socket.write(Message::from("in many parts")).unwrap();
+        let stream = socket.get_mut();
+        let mut bytes = Vec::new();
+        while stream.conn.wants_write() {
+            stream.conn.write_tls(&mut bytes).unwrap();
+        }
+        for byte in bytes {
+            stream.sock.write_all(&[byte]).unwrap();
+        }
+        socket.flush().unwrap();
+        assert_eq!(message(&mut socket), Message::from("in many parts"));
+    }
+}
