@@ -7,7 +7,8 @@
 //! - [`handoff`] carries requests and upgraded sockets from a front to the shard that owns the channel ([`registry`]);
 //! - [`shard`] is the thread that drives one io_uring ([`ring`]) and, with it, one [`relay`];
 //! - [`relay`] decides, without sockets or clocks: it holds the connections ([`session`], [`ws`], [`outbox`]) and the
-//!   channels ([`channel`]) whose logs they read ([`chunk`]).
+//!   channels ([`channel`]) whose logs they read ([`chunk`]);
+//! - [`metrics`] is what all of them count.
 //!
 //! [`bench`] is the load generator behind `ringrelay bench`; it shares nothing with the relay.
 
@@ -25,6 +26,8 @@ pub mod route;
 pub mod budget;
 pub mod handoff;
 pub mod registry;
+
+pub mod metrics;
 
 pub mod ring;
 pub mod shard;

@@ -16,6 +16,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::config::ServeConfig;
 use crate::front::{self, FrontSettings};
 use crate::handoff::{Mailbox, ShardHandle, ToShard};
+use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::shard::Shard;
 
@@ -31,7 +32,8 @@ pub fn run(config: &ServeConfig) -> io::Result<()> {
     let cores = allowed_cores();
     let shards = start_shards(config, &cores)?;
     let registry = Registry::new(shards.iter().map(|shard| shard.handle.clone()).collect());
-    let fronts = start_fronts(config, &cores, &registry)?;
+    let metrics = Arc::new(Metrics::new());
+    let fronts = start_fronts(config, &cores, &registry, metrics)?;
 
     println!("ringrelay listens on http://{}", fronts.address);
     tracing::info!(shards = shards.len(), address = %fronts.address, "started");
@@ -115,7 +117,12 @@ impl RunningFronts {
 }
 
 /// One front beside each shard. All listen on the same address, and the kernel spreads the connections.
-fn start_fronts(config: &ServeConfig, cores: &[usize], registry: &Registry) -> io::Result<RunningFronts> {
+fn start_fronts(
+    config: &ServeConfig,
+    cores: &[usize],
+    registry: &Registry,
+    metrics: Arc<Metrics>,
+) -> io::Result<RunningFronts> {
     let asked = SocketAddr::new(config.host, config.port);
     // Our own fronts share the port, so another relay could share it too, and each would deny the other's channels.
     drop(listen(asked, false)?);
@@ -126,7 +133,7 @@ fn start_fronts(config: &ServeConfig, cores: &[usize], registry: &Registry) -> i
     while listeners.len() < config.shard_count() {
         listeners.push(listen(address, true)?);
     }
-    let settings = FrontSettings::new(config, address.port());
+    let settings = FrontSettings::new(config, address.port(), metrics);
     let stopping = Arc::new(AtomicBool::new(false));
     let mut fronts = RunningFronts { address, stopping, stops: Vec::new(), threads: Vec::new() };
     for (index, listener) in listeners.into_iter().enumerate() {

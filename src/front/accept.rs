@@ -15,6 +15,7 @@ use rustix::io::Errno;
 
 use super::Front;
 use super::connection::Connection;
+use crate::metrics::{Refusal, Transport};
 
 /// Accepts until `stop`, then sees the connections off.
 pub(super) async fn serve(
@@ -45,6 +46,7 @@ pub(super) async fn serve(
                         tracing::warn!(%error, "cannot accept connections; raise the open-files limit (ulimit -n)");
                         is_out_of_files = true;
                     }
+                    front.metrics.accept_paused();
                     monoio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -97,10 +99,15 @@ fn admit(stream: TcpStream, front: &Rc<Front>, refusals: &Rc<Cell<usize>>) {
     // Answers are written whole, so there is nothing to wait for. Fails if the client is gone already, which the first
     // read will tell.
     let _ = stream.set_nodelay(true);
+    front.metrics.accepted();
     match (front.live.enter(), front.settings.connections.take()) {
         (Some(entry), Some(permit)) => {
+            let open = front.metrics.open(Transport::Plain);
             let connection = Connection::new(stream, front.clone());
-            monoio::spawn(async move { entry.run(pin!(connection.serve(permit))).await });
+            monoio::spawn(async move {
+                entry.run(pin!(connection.serve(permit))).await;
+                drop(open);
+            });
         }
         // Who is over the bound is told so while that costs little, and dropped beyond.
         _ if refusals.get() < REFUSALS_MAX => {
@@ -112,7 +119,10 @@ fn admit(stream: TcpStream, front: &Rc<Front>, refusals: &Rc<Cell<usize>>) {
                 refusals.set(refusals.get() - 1);
             });
         }
-        _ => drop(stream),
+        _ => {
+            front.metrics.refused(Refusal::TooManyConnections);
+            drop(stream);
+        }
     }
 }
 

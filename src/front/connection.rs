@@ -20,6 +20,7 @@ use super::socket::into_owned_fd;
 use crate::budget::Permit;
 use crate::handoff::Seat;
 use crate::http::{CONTINUE, ChunkedDecoder, ChunkedError, Ending, Framing, Grant, Head, HeadReader, Method, Response};
+use crate::metrics::Refusal;
 use crate::rest::ApiError;
 
 pub(super) struct Connection {
@@ -119,7 +120,10 @@ impl Connection {
             }
             match self.receive(len_max, deadline, is_idle).await {
                 Received::Bytes => {}
-                Received::TimedOut if !is_idle => return Err(ApiError::RequestTimeout.into()),
+                Received::TimedOut if !is_idle => {
+                    self.front.metrics.refused(Refusal::HeadTimeout);
+                    return Err(ApiError::RequestTimeout.into());
+                }
                 Received::TimedOut | Received::Stopped | Received::Closed => return Err(End::Silent),
             }
         }
@@ -171,7 +175,10 @@ impl Connection {
     async fn receive_body(&mut self, end: usize, deadline: Instant) -> Result<(), End> {
         match self.receive(end, deadline, false).await {
             Received::Bytes => Ok(()),
-            Received::TimedOut => Err(ApiError::RequestTimeout.into()),
+            Received::TimedOut => {
+                self.front.metrics.refused(Refusal::BodyTimeout);
+                Err(ApiError::RequestTimeout.into())
+            }
             Received::Stopped | Received::Closed => Err(End::Silent),
         }
     }
@@ -234,6 +241,7 @@ impl Connection {
 
     /// Answers with an error, and sees to it that the client can read it.
     async fn refuse(mut self, error: &ApiError) {
+        self.front.count(error);
         // The head may be what is wrong, so this is all that is known of the method.
         let to_head = self.received.starts_with(b"HEAD ");
         if self.respond(error.response(), Ending::Close, to_head).await.is_ok() {

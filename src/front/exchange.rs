@@ -6,6 +6,7 @@ use super::{Front, guard};
 use crate::channel::{ChannelId, ChannelView};
 use crate::handoff::{CreateError, Reply, Seat, ShardHandle, ToShard};
 use crate::http::{Framing, Head, Response, Status, Target, query, upgrade};
+use crate::metrics;
 use crate::pages;
 use crate::rest::{self, ApiError, ChannelRequest};
 use crate::route::{self, Action};
@@ -32,7 +33,10 @@ pub(super) enum Answer {
 pub(super) async fn answer(front: &Front, request: Request<'_>) -> Answer {
     match act(front, request).await {
         Ok(answer) => answer,
-        Err(error) => Answer::Response(error.response()),
+        Err(error) => {
+            front.count(&error);
+            Answer::Response(error.response())
+        }
     }
 }
 
@@ -59,6 +63,7 @@ async fn act(front: &Front, request: Request<'_>) -> Result<Answer, ApiError> {
         Action::Cluster => rest::cluster(&settings.public_url),
         Action::Health => rest::health(),
         Action::Ready => rest::readiness(front.live.is_draining()),
+        Action::Metrics => Response::of_type(metrics::CONTENT_TYPE, Status::OK, settings.metrics.text().into_bytes()),
         Action::AdministrationOptions(allow) if !settings.cors.is_list() => allowing(allow),
         Action::Options(allow) | Action::AdministrationOptions(allow) => options(front, request, allow),
     };

@@ -9,6 +9,7 @@ mod connection;
 mod exchange;
 mod guard;
 mod live;
+mod refusal;
 mod socket;
 
 use std::cell::Cell;
@@ -25,6 +26,7 @@ use crate::auth::Auth;
 use crate::budget::Budget;
 use crate::config::{AuthConfig, ServeConfig};
 use crate::http::{HttpDate, Origins};
+use crate::metrics::{self, Metrics};
 use crate::pages;
 use crate::registry::Registry;
 use crate::rest;
@@ -68,12 +70,14 @@ pub struct FrontSettings {
     pub channels: Budget,
     /// How long requests under way get to be answered when the front stops; over it: closed.
     pub stop_grace: Duration,
+    /// What the relay counts.
+    pub metrics: Arc<Metrics>,
 }
 
 impl FrontSettings {
     /// The settings of a relay that listens on `port`. All of its fronts take clones of them: what is counted is counted
     /// for the relay.
-    pub fn new(config: &ServeConfig, port: u16) -> FrontSettings {
+    pub fn new(config: &ServeConfig, port: u16, metrics: Arc<Metrics>) -> FrontSettings {
         let public_port = config.public_port.unwrap_or(port);
         FrontSettings {
             public_port,
@@ -93,6 +97,7 @@ impl FrontSettings {
             connections: Budget::new(config.max_connections.map_or(usize::MAX, |max| max as usize)),
             channels: Budget::new(config.max_channels as usize),
             stop_grace: config.drain().min(Duration::from_secs(1)),
+            metrics,
         }
     }
 }
@@ -130,6 +135,7 @@ pub fn run(
         live: Rc::new(Live::new(settings.connections_max)),
         registry,
         openapi: rest::document(&settings.public_url, settings.browser_only),
+        metrics: settings.metrics.add_front(),
         settings,
         date: Cell::new((0, HttpDate::from_unix(0))),
     });
@@ -145,6 +151,8 @@ struct Front {
     openapi: String,
     registry: Registry,
     live: Rc<Live>,
+    /// What this front counts.
+    metrics: Arc<metrics::Front>,
     /// The date of the last answer and the second it stands for: most answers come in the same second as another.
     date: Cell<(u64, HttpDate)>,
 }

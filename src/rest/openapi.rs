@@ -73,6 +73,8 @@ enum Answer {
     Html,
     /// The OpenAPI document.
     Document,
+    /// The text of the metrics.
+    Metrics,
     /// The name of the schema.
     Json(fn() -> String),
 }
@@ -119,6 +121,7 @@ const ENTRIES: &[Entry] = &[
     get("/cluster", "readCluster", "This node's view of the cluster", Answer::Json(name::<node::Cluster<'_>>)),
     get("/healthz", "health", "Says that the relay lives", Answer::Json(name::<node::Health>)),
     get("/readyz", "readiness", "Says whether the relay takes requests", Answer::Json(name::<node::Readiness<'_>>)),
+    get("/metrics", "metrics", "What the relay counts, in the text format of OpenMetrics", Answer::Metrics),
     get("/openapi.json", "readOpenApi", "This document", Answer::Document),
     get("/", "landingPage", "What this is, for people", Answer::Html),
     get("/readme", "guidePage", "The API guide", Answer::Html),
@@ -158,7 +161,7 @@ impl Entry {
     fn tag(&self) -> &'static str {
         match self.answer {
             Answer::Html => "Pages",
-            Answer::Document => "The relay",
+            Answer::Document | Answer::Metrics => "The relay",
             Answer::Nothing | Answer::Json(_) if self.path.starts_with("/channels") => "Channels",
             Answer::Nothing | Answer::Json(_) => "The relay",
         }
@@ -191,6 +194,7 @@ impl Entry {
         let (media_type, schema): (_, RefOr<Schema>) = match &self.answer {
             Answer::Nothing => return response.build(),
             Answer::Html => ("text/html", ObjectBuilder::new().schema_type(Type::String).into()),
+            Answer::Metrics => ("application/openmetrics-text", ObjectBuilder::new().schema_type(Type::String).into()),
             Answer::Document => ("application/json", ObjectBuilder::new().schema_type(Type::Object).into()),
             Answer::Json(name) => ("application/json", Ref::from_schema_name(name()).into()),
         };

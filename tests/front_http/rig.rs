@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,7 @@ pub fn settings() -> FrontSettings {
         connections: Budget::new(usize::MAX),
         channels: Budget::new(usize::MAX),
         stop_grace: Duration::from_millis(200),
+        metrics: Arc::default(),
     }
 }
 
