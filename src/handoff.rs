@@ -7,14 +7,14 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 use futures_channel::oneshot;
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::budget::Permit;
-use crate::channel::{ChannelId, ChannelSpec, ChannelView};
+use crate::channel::{ChannelId, ChannelSpec, ChannelView, Rights, Token};
 
 pub use crate::channel::{AdmitError, CreateError, Place};
 
@@ -35,9 +35,9 @@ pub enum ToShard {
     /// Deletes every channel of the shard as `Delete` does, and says how many there were.
     Reset { reply: Reply<u64> },
     /// Asks for a place in a channel, before the upgrade is answered.
-    Admit { id: ChannelId, token: String, reply: Reply<Result<Seat, AdmitError>> },
+    Admit { id: ChannelId, credentials: Credentials, reply: Reply<Result<Seat, AdmitError>> },
     /// Whether `Admit` would give a place, without taking one.
-    Check { id: ChannelId, token: String, reply: Reply<Result<(), AdmitError>> },
+    Check { id: ChannelId, credentials: Credentials, reply: Reply<Result<(), AdmitError>> },
     /// Takes the place with an upgraded socket.
     Join(Join),
     /// Gives the place back unused (a dropped [`Seat`] sends this by itself).
@@ -62,6 +62,38 @@ impl ToShard {
     }
 }
 
+/// What a client shows to be admitted.
+#[derive(Debug)]
+pub enum Credentials {
+    /// The channel's token, or what it takes for it.
+    Token(Token),
+    /// Something that the front has checked already.
+    Checked,
+}
+
+impl Credentials {
+    /// The token that the channel has to compare; `None` = all is checked.
+    pub fn token(&self) -> Option<&str> {
+        match self {
+            Credentials::Token(token) => Some(token.reveal()),
+            Credentials::Checked => None,
+        }
+    }
+}
+
+/// What a client was admitted with.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    pub rights: Rights,
+    /// When it is to be closed with 4401; `None` = never.
+    pub ends_at: Option<Instant>,
+}
+
+impl Terms {
+    /// What the channel's token gives.
+    pub const UNLIMITED: Terms = Terms { rights: Rights::ALL, ends_at: None };
+}
+
 /// Messages in a shard's mailbox at which questions are refused (503): seconds of work.
 pub const QUESTIONS_MAX: usize = 65_536;
 
@@ -71,6 +103,7 @@ pub struct Join {
     pub seat: Seat,
     /// The TCP connection.
     pub socket: OwnedFd,
+    pub terms: Terms,
     /// What is to be sent before anything else: the HTTP answer to the upgrade.
     pub response: Vec<u8>,
     /// What the client sent behind its request, already read by the front.
@@ -92,9 +125,9 @@ impl Seat {
     }
 
     /// Hands the socket over to the shard that keeps this seat.
-    pub fn join(self, socket: OwnedFd, response: Vec<u8>, received: Vec<u8>, permit: Permit) {
+    pub fn join(self, socket: OwnedFd, terms: Terms, response: Vec<u8>, received: Vec<u8>, permit: Permit) {
         let shard = self.shard.clone();
-        shard.send(ToShard::Join(Join { seat: self, socket, response, received, permit }));
+        shard.send(ToShard::Join(Join { seat: self, socket, terms, response, received, permit }));
     }
 
     /// Takes the place, on the shard.

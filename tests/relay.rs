@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use ringrelay::channel::{AdmitError, ChannelId, ChannelSpec, ClientId, CreateError, Pattern, Token};
+use ringrelay::channel::{AdmitError, ChannelId, ChannelSpec, ClientId, CreateError, Pattern, Rights, Token};
 use ringrelay::chunk::{Piece, Pieces};
-use ringrelay::relay::{Input, Limits, Output, Relay};
+use ringrelay::relay::{Input, Limits, Output, Relay, Terms};
 use ringrelay::time::Time;
 
 const LAG_MAX: u64 = 10_000;
+const TERMS: Terms = Terms { rights: Rights::ALL, ends_at: None };
 
 fn at(ms: u64) -> Time {
     Time::ZERO + Duration::from_millis(ms)
@@ -41,8 +42,8 @@ fn with_clients(spec: ChannelSpec, count: usize) -> (Relay, Vec<ClientId>) {
 }
 
 fn join(relay: &mut Relay, id: &ChannelId) -> ClientId {
-    let place = relay.admit(id, "secret").unwrap();
-    relay.join(at(0), place, b"101")
+    let place = relay.admit(id, Some("secret")).unwrap();
+    relay.join(at(0), place, b"101", TERMS)
 }
 
 fn drain(relay: &mut Relay, now: Time) -> Vec<Output> {
@@ -87,7 +88,7 @@ fn say(relay: &mut Relay, now: Time, client: ClientId, payload: &[u8]) {
     }
     frame.extend([0; 4]);
     frame.extend(payload);
-    relay.handle(now, client, Input::Received(&mut frame));
+    relay.receive(now, client, &mut frame);
 }
 
 fn sends(outputs: Vec<Output>) -> Vec<(ClientId, Pieces)> {
@@ -231,13 +232,13 @@ fn the_client_limit_counts_reservations() {
     spec.client_limit = Some(2);
     let id = spec.id.clone();
     let (mut relay, _) = with_clients(spec, 1);
-    let place = relay.admit(&id, "secret").unwrap();
-    assert_eq!(relay.admit(&id, "secret").unwrap_err(), AdmitError::Full);
-    assert_eq!(relay.admit(&id, "wrong").unwrap_err(), AdmitError::WrongToken, "the token comes first");
+    let place = relay.admit(&id, Some("secret")).unwrap();
+    assert_eq!(relay.admit(&id, Some("secret")).unwrap_err(), AdmitError::Full);
+    assert_eq!(relay.admit(&id, Some("wrong")).unwrap_err(), AdmitError::WrongToken, "the token comes first");
     relay.leave(place);
-    let place = relay.admit(&id, "secret").unwrap();
-    relay.join(at(0), place, b"101");
-    assert_eq!(relay.admit(&id, "secret").unwrap_err(), AdmitError::Full);
+    let place = relay.admit(&id, Some("secret")).unwrap();
+    relay.join(at(0), place, b"101", TERMS);
+    assert_eq!(relay.admit(&id, Some("secret")).unwrap_err(), AdmitError::Full);
 }
 
 #[test]
@@ -246,10 +247,10 @@ fn a_place_in_a_deleted_channel_fits_no_other() {
     let first = spec("first", Pattern::Echo);
     let id = first.id.clone();
     relay.create(at(0), first).unwrap();
-    let place = relay.admit(&id, "secret").unwrap();
+    let place = relay.admit(&id, Some("secret")).unwrap();
     assert!(relay.delete(at(0), &id) && !relay.delete(at(0), &id));
     relay.create(at(0), spec("second", Pattern::Echo)).unwrap();
-    let client = relay.join(at(0), place, b"101");
+    let client = relay.join(at(0), place, b"101", TERMS);
     let sent = complete_all(&mut relay, at(0));
     assert_eq!(sent.iter().flat_map(|(_, bytes)| bytes.clone()).take(7).collect::<Vec<_>>(), b"101\x88\x11\x11\x34");
     assert!(sent.iter().all(|(to, _)| *to == client));
@@ -264,7 +265,7 @@ fn a_shutdown_closes_all_and_cuts_who_does_not_answer() {
     assert_eq!(sent.len(), 3);
     assert!(sent.iter().all(|(_, bytes)| bytes[2..4] == 1001u16.to_be_bytes()));
     // One answers, and then closes its side too.
-    relay.handle(at(20), clients[0], Input::Received(&mut [0x88, 0x80, 0, 0, 0, 0]));
+    relay.receive(at(20), clients[0], &mut [0x88, 0x80, 0, 0, 0, 0]);
     assert!(matches!(drain(&mut relay, at(20))[..], [Output::ShutWrite(_)]));
     relay.handle(at(21), clients[0], Input::Hangup);
     complete_all(&mut relay, at(21));
@@ -396,21 +397,89 @@ fn a_reply_leaves_behind_the_requests_that_its_sender_made_before() {
     assert_eq!(letters, "abcdefg");
 }
 
-/// An error is several times as long as what it answers: the driver has to end a turn earlier for them, or a client that
-/// does read would fall behind.
+/// An error is many times as long as what it answers: a turn has to end in the middle of what a client sent, or a client
+/// that does read would fall behind.
 #[test]
-fn errors_count_until_they_have_had_their_chance_to_be_sent() {
+fn a_turn_ends_when_the_errors_of_one_client_fill_it() {
     let (mut relay, clients) = with_clients(spec("c", Pattern::ReqRepl), 1);
-    let request = br#"{"type":"request"}"#;
-    say(&mut relay, at(1), clients[0], request);
-    let len = relay.refused_len();
-    assert!(len > 2 * request.len(), "{len} bytes");
-    say(&mut relay, at(1), clients[0], br#"{"type":"reply","origin":"nobody"}"#);
-    say(&mut relay, at(1), clients[0], br#"{"type":"reply","origin":"3-9-9"}"#);
-    assert!(relay.refused_len() > len + 2 * request.len());
+    let mut frames = [0x82, 0x80, 0, 0, 0, 0].repeat(10_000);
+    let taken = relay.receive(at(1), clients[0], &mut frames);
+    assert!(relay.turn_is_full() && taken < frames.len() && taken % 6 == 0, "{taken}");
+    assert_eq!(
+        relay.receive(at(1), clients[0], &mut frames[taken..]),
+        0,
+        "before the errors had their chance to be sent"
+    );
     drain(&mut relay, at(1));
-    assert_eq!(relay.refused_len(), 0);
-    let (mut relay, clients) = with_clients(spec("c", Pattern::Echo), 1);
-    say(&mut relay, at(1), clients[0], b"not JSON");
-    assert_eq!(relay.refused_len(), 0, "messages that are delivered are no errors");
+    assert!(!relay.turn_is_full());
+    assert!(relay.receive(at(1), clients[0], &mut frames[taken..]) > 0);
+}
+
+fn join_with(relay: &mut Relay, id: &str, terms: Terms) -> ClientId {
+    let place = relay.admit(&ChannelId::parse(id).unwrap(), None).unwrap();
+    let client = relay.join(at(0), place, b"101", terms);
+    complete_all(relay, at(0));
+    client
+}
+
+const PUBLISHER: Terms = Terms { rights: Rights { publish: true, subscribe: false }, ends_at: None };
+
+#[test]
+fn who_may_only_publish_gets_nothing_of_others_and_no_turns() {
+    for pattern in [Pattern::PubSub, Pattern::PushPull] {
+        let (mut relay, clients) = with_clients(spec("a", pattern), 2);
+        let publisher = join_with(&mut relay, "a", PUBLISHER);
+        assert_eq!(relay.read(at(0), &ChannelId::parse("a").unwrap()).unwrap().clients, 3);
+        for sender in [publisher, clients[0], clients[1], publisher] {
+            say(&mut relay, at(1), sender, b"x");
+            let sent = complete_all(&mut relay, at(1));
+            assert!(!sent.is_empty() && sent.iter().all(|(client, _)| *client != publisher), "{pattern:?} {sent:?}");
+        }
+        relay.delete(at(2), &ChannelId::parse("a").unwrap());
+        assert_eq!(complete_all(&mut relay, at(2)).len(), 3, "each is told that the channel has gone");
+    }
+}
+
+#[test]
+fn who_may_only_publish_is_told_when_nobody_takes_turns() {
+    let (mut relay, _) = with_clients(spec("a", Pattern::PushPull), 0);
+    let publisher = join_with(&mut relay, "a", PUBLISHER);
+    say(&mut relay, at(1), publisher, b"x");
+    let sent = complete_all(&mut relay, at(1));
+    assert!(String::from_utf8_lossy(&sent[0].1).contains("no_responders"));
+}
+
+#[test]
+fn a_publisher_that_hears_nothing_holds_no_log() {
+    let mut spec = spec("a", Pattern::PubSub);
+    spec.exclude_sender = true;
+    let (mut relay, _) = with_clients(spec, 1);
+    let publisher = join_with(&mut relay, "a", PUBLISHER);
+    for _ in 0..100 {
+        say(&mut relay, at(1), publisher, &[b'x'; 900]);
+        complete_all(&mut relay, at(1));
+    }
+    assert!(relay.is_open(publisher), "what it is not to get is no lag");
+    relay.handle(at(2), publisher, Input::Hangup);
+    assert!(!relay.is_open(publisher));
+    complete_all(&mut relay, at(2));
+}
+
+#[test]
+fn a_subscriber_that_sends_is_closed_with_1008() {
+    let (mut relay, _) = with_clients(spec("a", Pattern::PubSub), 1);
+    let rights = Rights { publish: false, subscribe: true };
+    let subscriber = join_with(&mut relay, "a", Terms { rights, ends_at: None });
+    say(&mut relay, at(1), subscriber, b"x");
+    let sent = complete_all(&mut relay, at(1));
+    assert_eq!(sent, [(subscriber, b"\x88\x23\x03\xf0the token has no right to publish".to_vec())]);
+}
+
+#[test]
+fn a_client_is_closed_when_its_token_ends() {
+    let (mut relay, _) = with_clients(spec("a", Pattern::PubSub), 1);
+    let client = join_with(&mut relay, "a", Terms { rights: Rights::ALL, ends_at: Some(at(50)) });
+    assert_eq!(relay.next_deadline(), Some(at(50)));
+    assert_eq!(complete_all(&mut relay, at(49)), []);
+    assert_eq!(complete_all(&mut relay, at(50)), [(client, b"\x88\x0f\x11\x31token expired".to_vec())]);
 }

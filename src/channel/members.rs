@@ -19,6 +19,15 @@ pub struct Members {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Position(pub(super) usize);
 
+/// Where a client of a channel is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Membership {
+    /// Among those that messages go to.
+    Listener(Position),
+    /// Among those that may only send: what is for everyone is not for them, and they have no turns.
+    Speaker(Position),
+}
+
 impl Members {
     pub fn len(&self) -> usize {
         self.clients.len()
@@ -26,6 +35,12 @@ impl Members {
 
     pub fn is_empty(&self) -> bool {
         self.clients.is_empty()
+    }
+
+    /// Whether there is anyone but the client kept at `sender`.
+    pub(super) fn has_others(&self, sender: Membership) -> bool {
+        let own = matches!(sender, Membership::Listener(_));
+        self.len() > usize::from(own)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = ClientId> + '_ {

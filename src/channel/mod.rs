@@ -20,10 +20,12 @@ use crate::time::Time;
 
 pub use envelope::{ORIGIN_MEMBER_LEN_MAX, OriginMember, Request};
 pub use log::{HISTORY_LEN_MAX, Log};
-pub use members::{ClientId, Members, Position};
+pub use members::{ClientId, Members, Membership, Position};
 pub use origin::Origin;
 pub use refusal::Refusal;
-pub use spec::{AdmitError, ChannelId, ChannelSpec, ChannelView, CreateError, Pattern, Place, SlowPolicy, Token};
+pub use spec::{
+    AdmitError, ChannelId, ChannelSpec, ChannelView, CreateError, Pattern, Place, Rights, SlowPolicy, Token,
+};
 
 use rotation::Rotation;
 
@@ -49,7 +51,10 @@ pub enum Delivery<'m> {
 pub struct Channel {
     spec: ChannelSpec,
     pub log: Log,
+    /// Those that messages go to.
     members: Members,
+    /// Those that may only send.
+    speakers: Members,
     /// Whose turn it is, in the patterns that take turns; otherwise empty.
     rotation: Rotation,
     /// Places promised to clients whose sockets are on their way; counted against the limit.
@@ -62,49 +67,63 @@ impl Channel {
     pub fn new(spec: ChannelSpec, now: Time) -> Channel {
         // Only broadcasts go through the log.
         let history = if spec.pattern == Pattern::PubSub { spec.history } else { 0 };
-        let (members, rotation) = (Members::default(), Rotation::default());
-        Channel { log: Log::new(history), members, rotation, reserved: 0, active_at: now, spec }
+        let (members, speakers, rotation) = (Members::default(), Members::default(), Rotation::default());
+        Channel { log: Log::new(history), members, speakers, rotation, reserved: 0, active_at: now, spec }
     }
 
     pub fn spec(&self) -> &ChannelSpec {
         &self.spec
     }
 
+    /// Those that messages go to.
     pub fn members(&self) -> &Members {
         &self.members
     }
 
-    /// Adds a client and says where it stands.
-    pub fn join(&mut self, client: ClientId) -> Position {
+    /// Some client of the channel; `None` = there is nobody left.
+    pub fn anyone(&self) -> Option<ClientId> {
+        self.members.last().or_else(|| self.speakers.last())
+    }
+
+    /// Adds a client and says where it is kept.
+    pub fn join(&mut self, client: ClientId, rights: Rights) -> Membership {
+        if !rights.subscribe {
+            return Membership::Speaker(self.speakers.join(client));
+        }
         if self.takes_turns() {
             self.rotation.join();
         }
-        self.members.join(client)
+        Membership::Listener(self.members.join(client))
     }
 
-    /// Removes the client at `position`. Another may have moved there: it is returned, to be told.
-    pub fn leave(&mut self, position: Position) -> Option<ClientId> {
-        if self.takes_turns() {
-            self.rotation.leave(position);
+    /// Removes the client that is kept there. Another may have moved there: it is returned, to be told.
+    pub fn leave(&mut self, membership: Membership) -> Option<ClientId> {
+        match membership {
+            Membership::Speaker(position) => self.speakers.leave(position),
+            Membership::Listener(position) => {
+                if self.takes_turns() {
+                    self.rotation.leave(position);
+                }
+                self.members.leave(position)
+            }
         }
-        self.members.leave(position)
     }
 
     fn takes_turns(&self) -> bool {
         matches!(self.spec.pattern, Pattern::PushPull | Pattern::FanInOut)
     }
 
-    /// Where a message of the client at `sender` goes.
+    /// Where a message of the client kept at `sender` goes.
     ///
     /// # Errors
     /// It breaks the rules of the pattern, or nobody can get it: its sender is to be told, and nothing else happens.
     #[inline]
-    pub fn deliver<'m>(&mut self, sender: Position, payload: &'m [u8]) -> Result<Delivery<'m>, Refusal> {
+    pub fn deliver<'m>(&mut self, sender: Membership, payload: &'m [u8]) -> Result<Delivery<'m>, Refusal> {
         match self.spec.pattern {
             Pattern::Echo => Ok(Delivery::Back),
             Pattern::PubSub => Ok(Delivery::All { exclude_sender: self.spec.exclude_sender }),
-            Pattern::PushPull => Ok(push_pull::deliver(&mut self.rotation, &self.members, sender)),
-            Pattern::ReqRepl => req_repl::deliver(&self.members, payload),
+            Pattern::PushPull => push_pull::deliver(&mut self.rotation, &self.members, sender),
+            Pattern::ReqRepl => req_repl::deliver(&self.members, sender, payload),
             Pattern::FanInOut => fan_in_out::deliver(&mut self.rotation, &self.members, sender, payload),
         }
     }
@@ -124,20 +143,24 @@ impl Channel {
         self.spec.timeout.map(|timeout| self.active_at + timeout)
     }
 
-    /// Reserves a place for the bearer of `token`.
+    /// Reserves a place for the bearer of `token`; `None` = for one who has shown something else than the channel's token.
     ///
     /// # Errors
     /// The token is wrong, or the client limit is reached.
-    pub fn admit(&mut self, token: &str) -> Result<(), AdmitError> {
-        if !self.spec.token.matches(token) {
+    pub fn admit(&mut self, token: Option<&str>) -> Result<(), AdmitError> {
+        if token.is_some_and(|token| !self.spec.token.matches(token)) {
             return Err(AdmitError::WrongToken);
         }
-        let taken = self.members.len() as u64 + self.reserved;
+        let taken = self.clients() + self.reserved;
         if self.spec.client_limit.is_some_and(|limit| taken >= limit) {
             return Err(AdmitError::Full);
         }
         self.reserved += 1;
         Ok(())
+    }
+
+    fn clients(&self) -> u64 {
+        (self.members.len() + self.speakers.len()) as u64
     }
 
     /// Ends a reservation: the client has come, or will not.
@@ -156,7 +179,7 @@ impl Channel {
             countdown: self.expires_at().map(|at| (at - now).min(self.spec.timeout.unwrap_or(Duration::MAX))),
             exclude_sender: self.spec.exclude_sender,
             history: self.spec.history,
-            clients: self.members.len() as u64,
+            clients: self.clients(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Round robin: who is next, in a queue that clients join and leave at any time.
 
-use super::Position;
+use super::{Membership, Position};
 
 /// The members of a channel in the order of their turns: a ring of links beside the list of members, by position. Every
 /// operation takes constant time, and leaving does not change the order of the others.
@@ -61,14 +61,17 @@ impl Rotation {
     }
 
     /// Whose turn it is for a message of the member at `sender`: the next of the queue, who moves to its end. The sender
-    /// is skipped, to the end, unless it is alone.
-    pub(super) fn take_turn(&mut self, sender: Position) -> Position {
-        if self.front == sender.0 {
+    /// is skipped, to the end, unless it is alone. `None` = nobody takes turns.
+    pub(super) fn take_turn(&mut self, sender: Membership) -> Option<Position> {
+        if self.links.is_empty() {
+            return None;
+        }
+        if sender == Membership::Listener(Position(self.front)) {
             self.front = self.links[self.front].next;
         }
         let turn = self.front;
         self.front = self.links[turn].next;
-        Position(turn)
+        Some(Position(turn))
     }
 }
 
@@ -122,7 +125,7 @@ mod tests {
                         }
                         let expected = queue[0];
                         queue.rotate_left(1);
-                        let Position(turn) = rotation.take_turn(Position(index));
+                        let Position(turn) = rotation.take_turn(Membership::Listener(Position(index))).unwrap();
                         prop_assert_eq!(list[turn], expected);
                     }
                     Step::Leave(_) | Step::Send(_) => {}

@@ -166,6 +166,20 @@ pub enum CreateError {
     ShuttingDown,
 }
 
+/// What a client may do in its channel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rights {
+    /// Send messages. One that may not is closed with 1008 when it does.
+    pub publish: bool,
+    /// Get the messages of others. One that may not still gets its own in an echo, and replies to its requests.
+    pub subscribe: bool,
+}
+
+impl Rights {
+    /// What the channel's token gives.
+    pub const ALL: Rights = Rights { publish: true, subscribe: true };
+}
+
 /// Why a client was not admitted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AdmitError {

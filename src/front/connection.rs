@@ -18,7 +18,7 @@ use super::Front;
 use super::exchange::{Answer, Request, answer};
 use super::socket::into_owned_fd;
 use crate::budget::Permit;
-use crate::handoff::Seat;
+use crate::handoff::{Seat, Terms};
 use crate::http::{CONTINUE, ChunkedDecoder, ChunkedError, Ending, Framing, Grant, Head, HeadReader, Method, Response};
 use crate::metrics::Refusal;
 use crate::rest::ApiError;
@@ -31,6 +31,14 @@ pub(super) struct Connection {
     received: Vec<u8>,
     /// Which page of another origin may read the answer to the request being served.
     grant: Grant,
+}
+
+/// A request that becomes a WebSocket.
+struct Upgrade {
+    seat: Seat,
+    terms: Terms,
+    response: Vec<u8>,
+    head_len: usize,
 }
 
 /// Why a connection ends without a further request.
@@ -60,7 +68,7 @@ impl Connection {
         let mut served: u32 = 0;
         let end = loop {
             match self.serve_one().await {
-                Ok(Some((seat, response, head_len))) => return self.hand_over(seat, response, head_len, permit),
+                Ok(Some(upgrade)) => return self.hand_over(upgrade, permit),
                 Ok(None) => {}
                 Err(end) => break end,
             }
@@ -84,7 +92,7 @@ impl Connection {
     }
 
     /// Reads one request and answers it, unless it becomes a WebSocket.
-    async fn serve_one(&mut self) -> Result<Option<(Seat, Vec<u8>, usize)>, End> {
+    async fn serve_one(&mut self) -> Result<Option<Upgrade>, End> {
         self.grant = self.front.settings.cors.grant(None);
         let head = self.read_head().await?;
         self.grant = self.front.settings.cors.grant(head.fields(&self.received).only("origin"));
@@ -101,7 +109,7 @@ impl Connection {
                 self.use_up(body.end(&head));
                 Ok(None)
             }
-            Answer::Join { seat, response } => Ok(Some((seat, response, head.len))),
+            Answer::Join { seat, terms, response } => Ok(Some(Upgrade { seat, terms, response, head_len: head.len })),
         }
     }
 
@@ -270,10 +278,11 @@ impl Connection {
     }
 
     /// Hands the socket to the shard that keeps the seat, with every byte received behind the request.
-    fn hand_over(mut self, seat: Seat, response: Vec<u8>, head_len: usize, permit: Permit) {
+    fn hand_over(mut self, upgrade: Upgrade, permit: Permit) {
+        let Upgrade { seat, terms, response, head_len } = upgrade;
         let behind = self.received.split_off(head_len);
         // Every read and write before this one has ended: a connection that cut one short does not come here.
-        seat.join(into_owned_fd(self.stream), response, behind, permit);
+        seat.join(into_owned_fd(self.stream), terms, response, behind, permit);
     }
 }
 

@@ -3,8 +3,8 @@
 use futures_channel::oneshot;
 
 use super::{Front, guard};
-use crate::channel::{ChannelId, ChannelView};
-use crate::handoff::{CreateError, Reply, Seat, ShardHandle, ToShard};
+use crate::channel::{ChannelId, ChannelView, Token};
+use crate::handoff::{CreateError, Credentials, Reply, Seat, ShardHandle, Terms, ToShard};
 use crate::http::{Framing, Head, Response, Status, Target, query, upgrade};
 use crate::metrics;
 use crate::pages;
@@ -25,6 +25,7 @@ pub(super) enum Answer {
     /// The connection becomes a WebSocket: `response` is what the shard sends first.
     Join {
         seat: Seat,
+        terms: Terms,
         response: Vec<u8>,
     },
 }
@@ -153,17 +154,17 @@ async fn connect(front: &Front, request: Request<'_>, query: &str, id: ChannelId
     let shard = front.registry.owner(&id).clone();
     match (accept, token) {
         (Ok(accept), Some(token)) => {
-            let token = token.into_owned();
-            let reply = ask(&shard, |reply| ToShard::Admit { id, token, reply });
+            let credentials = Credentials::Token(Token::new(token));
+            let reply = ask(&shard, |reply| ToShard::Admit { id, credentials, reply });
             let seat = front.answered(reply).await??;
-            Ok(Answer::Join { seat, response: accept.response() })
+            Ok(Answer::Join { seat, terms: Terms::UNLIMITED, response: accept.response() })
         }
         (Ok(_), None) => Err(ApiError::TokenMissing),
         // A browser does not tell a page why its WebSocket was refused. The same request without the upgrade does, and
         // takes no place that another could have.
         (Err(error @ upgrade::UpgradeError::NotAsked), Some(token)) => {
-            let token = token.into_owned();
-            let reply = ask(&shard, |reply| ToShard::Check { id, token, reply });
+            let credentials = Credentials::Token(Token::new(token));
+            let reply = ask(&shard, |reply| ToShard::Check { id, credentials, reply });
             front.answered(reply).await??;
             Err(error.into())
         }

@@ -1,17 +1,26 @@
 //! What a client sends, on its way to those who get it.
 
-use crate::channel::{ClientId, Delivery, Origin, OriginMember, Refusal};
+use crate::channel::{ClientId, Delivery, Membership, Origin, OriginMember, Refusal};
 use crate::session::{Phase, opcode_of, push_frame};
 use crate::time::Time;
-use crate::ws::{Decoder, Event, MessageKind, Opcode, server_header};
+use crate::ws::{CloseCode, Decoder, Event, MessageKind, Opcode, server_header};
 
-use super::Relay;
+use super::{Relay, TURN_LEN_MAX};
 
 impl Relay {
-    pub(super) fn receive(&mut self, now: Time, slot: u32, mut bytes: &mut [u8]) {
+    /// Takes in what came from a connection, unmasked in place, until that is everything or the turn has had its fill.
+    /// Returns how much it was: the rest is to be given again in the next turn, before anything that came later.
+    pub fn receive(&mut self, now: Time, client: ClientId, mut bytes: &mut [u8]) -> usize {
+        debug_assert_eq!(client.shard, self.shard);
+        let (slot, len) = (client.slot, bytes.len());
         // Out of its session for as long as it is read: what it hands out goes to other sessions.
         let mut decoder = std::mem::replace(&mut self.sessions[slot as usize].decoder, Decoder::new(0));
+        let mut left = 0;
         while matches!(self.sessions[slot as usize].phase, Phase::Open | Phase::Closing) {
+            if self.made_len >= TURN_LEN_MAX {
+                left = bytes.len();
+                break;
+            }
             match decoder.next(&mut bytes) {
                 Ok(Some(event)) => self.take_in(now, slot, event),
                 Ok(None) => break,
@@ -19,6 +28,8 @@ impl Relay {
             }
         }
         self.sessions[slot as usize].decoder = decoder;
+        self.taken_len += len - left;
+        len - left
     }
 
     fn take_in(&mut self, now: Time, slot: u32, event: Event<'_>) {
@@ -34,10 +45,14 @@ impl Relay {
     /// Passes a message on as the pattern of its channel says.
     fn deliver(&mut self, now: Time, slot: u32, kind: MessageKind, payload: &[u8]) {
         let session = &mut self.sessions[slot as usize];
-        let (room_slot, position) = session.place.expect("an open session is in a channel");
+        let (room_slot, membership) = session.place.expect("an open session is in a channel");
+        if !session.may_publish {
+            return self.end(now, slot, CloseCode::MayNotPublish);
+        }
+        let listens = matches!(membership, Membership::Listener(_));
         let channel = &mut self.rooms[room_slot].channel;
         let opcode = opcode_of(kind);
-        match channel.deliver(position, payload) {
+        match channel.deliver(membership, payload) {
             Ok(Delivery::Back) => {
                 channel.touch(now);
                 push_frame(&mut session.outbox, opcode, payload);
@@ -47,7 +62,7 @@ impl Relay {
                 channel.touch(now);
                 let header = server_header(opcode, payload.len());
                 let offset = channel.log.append([&header, payload]);
-                if exclude_sender {
+                if exclude_sender && listens {
                     session.leave_out(offset..channel.log.head());
                 }
                 return self.grow(now, room_slot);
@@ -67,7 +82,9 @@ impl Relay {
                 let log = &mut self.rooms[room_slot].channel.log;
                 let offset = log.append([&header, before, origin, after]);
                 let session = &mut self.sessions[slot as usize];
-                session.leave_out(offset..log.head());
+                if listens {
+                    session.leave_out(offset..log.head());
+                }
                 session.requested(log.head());
                 self.grow(now, room_slot);
             }
@@ -89,7 +106,7 @@ impl Relay {
     /// Tells a sender why its message goes to nobody.
     fn refuse(&mut self, slot: u32, opcode: Opcode, refusal: Refusal) {
         let answer = refusal.answer().as_bytes();
-        self.refused_len += answer.len();
+        self.made_len += answer.len();
         self.push(slot, opcode, answer);
     }
 
@@ -98,10 +115,12 @@ impl Relay {
         let requested_to = self.sessions[sender as usize].requested_to();
         if requested_to > 0 {
             let session = &mut self.sessions[receiver as usize];
-            let (room, _) = session.place.expect("who gets a reply is in the channel");
-            let log = &self.rooms[room].channel.log;
-            log.attach(session.cursor_mut());
-            session.go_on_after(requested_to, log.head());
+            // Who does not get the requests of others can get a reply at once.
+            if let Some((room, Membership::Listener(_))) = session.place {
+                let log = &self.rooms[room].channel.log;
+                log.attach(session.cursor_mut());
+                session.go_on_after(requested_to, log.head());
+            }
         }
         self.push(receiver, opcode, payload);
     }

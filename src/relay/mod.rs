@@ -12,7 +12,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use crate::channel::{AdmitError, Channel, ChannelId, ChannelSpec, ChannelView};
-use crate::channel::{ClientId, CreateError, ORIGIN_MEMBER_LEN_MAX, Place};
+use crate::channel::{ClientId, CreateError, Membership, ORIGIN_MEMBER_LEN_MAX, Place, Rights};
 use crate::chunk::{Cursor, Pieces};
 use crate::session::{Phase, Session};
 use crate::time::Time;
@@ -32,11 +32,17 @@ pub struct Limits {
     pub lag_max: u64,
 }
 
+/// What a client was admitted with.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    pub rights: Rights,
+    /// When it is to be closed with 4401; `None` = never.
+    pub ends_at: Option<Time>,
+}
+
 /// What happened to a connection.
 #[derive(Debug)]
-pub enum Input<'a> {
-    /// Bytes came. They are unmasked in place.
-    Received(&'a mut [u8]),
+pub enum Input {
     /// The client has closed its sending side, or the connection broke.
     Hangup,
     /// The send in flight has ended after this many bytes.
@@ -79,8 +85,11 @@ pub struct Relay {
     cancels: Vec<u32>,
     /// Outputs that are not sends, in order.
     outputs: Vec<Output>,
-    /// Bytes of the errors that clients were told since the last drain.
-    refused_len: usize,
+    /// Bytes that were taken in since the last drain.
+    taken_len: usize,
+    /// Bytes since the last drain that were made of what was taken in, and are many times as long: the errors that clients
+    /// were told, and what was decompressed.
+    made_len: usize,
     /// Set once the relay closes: nobody is admitted any more.
     shutting_down: bool,
 }
@@ -98,7 +107,8 @@ impl Relay {
             queued: Vec::new(),
             cancels: Vec::new(),
             outputs: Vec::new(),
-            refused_len: 0,
+            taken_len: 0,
+            made_len: 0,
             shutting_down: false,
         }
     }
@@ -135,11 +145,12 @@ impl Relay {
         slot.is_some()
     }
 
-    /// Reserves a place in a channel for the bearer of `token`.
+    /// Reserves a place in a channel for the bearer of `token`; `None` = for one who has shown something else than the
+    /// channel's token.
     ///
     /// # Errors
     /// There is no such channel, the token is wrong, the channel is full, or the relay is closing.
-    pub fn admit(&mut self, id: &ChannelId, token: &str) -> Result<Place, AdmitError> {
+    pub fn admit(&mut self, id: &ChannelId, token: Option<&str>) -> Result<Place, AdmitError> {
         if self.shutting_down {
             return Err(AdmitError::ShuttingDown);
         }
@@ -158,7 +169,7 @@ impl Relay {
 
     /// Takes a connection in, with `response` to be sent first. Its channel may be gone since it was admitted; then it
     /// is told so by a close frame.
-    pub fn join(&mut self, now: Time, place: Place, response: &[u8]) -> ClientId {
+    pub fn join(&mut self, now: Time, place: Place, response: &[u8], terms: Terms) -> ClientId {
         let entry = self.sessions.vacant_entry();
         let client = ClientId { shard: self.shard, slot: entry.key() as u32 };
         self.joined = self.joined.wrapping_add(1);
@@ -168,8 +179,12 @@ impl Relay {
                 let (cursor, head) = (room.channel.log.join(), room.channel.log.head());
                 room.channel.release();
                 let mut session = Session::new(serial, message_len_max, response, cursor, head);
-                session.place = Some((place.slot, room.channel.join(client)));
+                session.place = Some((place.slot, room.channel.join(client, terms.rights)));
+                (session.may_publish, session.expires_at) = (terms.rights.publish, terms.ends_at);
                 entry.insert(Box::new(session));
+                if let Some(at) = terms.ends_at {
+                    self.timers.set(at, Timer::TokenEnd(client.slot));
+                }
             }
             gone => {
                 let code = if gone.is_some() { CloseCode::GoingAway } else { CloseCode::ChannelDeleted };
@@ -185,11 +200,10 @@ impl Relay {
     }
 
     /// Takes in what happened to a connection.
-    pub fn handle(&mut self, now: Time, client: ClientId, input: Input<'_>) {
+    pub fn handle(&mut self, now: Time, client: ClientId, input: Input) {
         debug_assert_eq!(client.shard, self.shard);
         let slot = client.slot;
         match input {
-            Input::Received(bytes) => self.receive(now, slot, bytes),
             Input::Hangup => self.hang_up(now, slot),
             Input::Sent(len) => {
                 let head = self.head_of(slot);
@@ -226,10 +240,9 @@ impl Relay {
         self.sessions.get(client.slot as usize).is_some_and(|session| session.phase == Phase::Open)
     }
 
-    /// Bytes of the errors that clients were told since the last drain. They are many times what they answer, so that a
-    /// turn has to end earlier for them, or who does read would fall behind.
-    pub fn refused_len(&self) -> usize {
-        self.refused_len
+    /// Whether so much was taken in since the last drain that it is to be sent before there is more.
+    pub fn turn_is_full(&self) -> bool {
+        self.taken_len + self.made_len >= TURN_LEN_MAX
     }
 
     /// Whether connections are left.
@@ -255,7 +268,7 @@ impl Relay {
             next += 1;
         }
         self.queued.clear();
-        self.refused_len = 0;
+        (self.taken_len, self.made_len) = (0, 0);
         self.outputs.drain(..).for_each(emit);
     }
 
@@ -343,10 +356,15 @@ impl Relay {
         }
     }
 
-    /// The end of the log that a session reads; without a channel there is none, and no bound to it.
-    fn head_of(&self, slot: u32) -> u64 {
-        let place = self.sessions.get(slot as usize).and_then(|session| session.place);
-        place.map_or(u64::MAX, |(room, _)| self.rooms[room].channel.log.head())
+    /// The end of the log that a session reads: where it stands, for one that is to read nothing. Without a channel there is
+    /// no log, and no bound to it.
+    fn head_of(&mut self, slot: u32) -> u64 {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return u64::MAX };
+        match session.place {
+            Some((room, Membership::Listener(_))) => self.rooms[room].channel.log.head(),
+            Some((_, Membership::Speaker(_))) => session.cursor_mut().offset(),
+            None => u64::MAX,
+        }
     }
 
     /// The client has closed, or broken a rule: `code` goes back to it, unless a close frame has gone already.
@@ -417,13 +435,22 @@ impl Relay {
     /// Takes a session out of its channel, ready to read what is left for it. Returns the end of that.
     fn leave_room(&mut self, slot: u32) -> u64 {
         let session = &mut self.sessions[slot as usize];
-        let Some((room, position)) = session.place.take() else { return session.cursor_mut().offset() };
-        let channel = &mut self.rooms[room].channel;
-        channel.log.attach(session.cursor_mut());
-        if let Some(moved) = channel.leave(position) {
-            self.sessions[moved.slot as usize].place = Some((room, position));
+        let Some((room, membership)) = session.place.take() else { return session.cursor_mut().offset() };
+        if let Some(at) = session.expires_at.take() {
+            self.timers.unset(at, Timer::TokenEnd(slot));
         }
-        channel.log.head()
+        let channel = &mut self.rooms[room].channel;
+        let head = match membership {
+            Membership::Listener(_) => {
+                channel.log.attach(session.cursor_mut());
+                channel.log.head()
+            }
+            Membership::Speaker(_) => session.cursor_mut().offset(),
+        };
+        if let Some(moved) = channel.leave(membership) {
+            self.sessions[moved.slot as usize].place = Some((room, membership));
+        }
+        head
     }
 
     /// Cuts a session at `at`, if it has no earlier deadline.
@@ -440,7 +467,7 @@ impl Relay {
 
     /// Closes the clients of a channel and forgets it.
     fn remove(&mut self, now: Time, slot: u32, code: CloseCode) {
-        while let Some(client) = self.rooms[slot].channel.members().last() {
+        while let Some(client) = self.rooms[slot].channel.anyone() {
             self.close(now, client.slot, code);
         }
         let room = self.rooms.remove(slot);
@@ -475,6 +502,7 @@ impl Relay {
                     self.cool_at(slot, if idle_at > now { idle_at } else { now + COOL_AFTER });
                 }
             }
+            Timer::TokenEnd(slot) => self.close(now, slot, CloseCode::TokenExpired),
             Timer::Cut(slot) => {
                 self.sessions[slot as usize].deadline = None;
                 self.cut(slot);
@@ -508,6 +536,10 @@ impl Limits {
         self.lag_max.max(self.message_len_max + FRAME_HEADER_LEN_MAX + ORIGIN_MEMBER_LEN_MAX as u64)
     }
 }
+
+/// Bytes taken in, and made of them, after which a turn ends, however much more there is. A connection is sent more per
+/// turn ([`SEND_LEN_MAX`]): what comes in can go out, and only who does not read falls behind.
+pub const TURN_LEN_MAX: usize = 256 * 1024;
 
 /// How long a connection may take to end once a close frame was queued for it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

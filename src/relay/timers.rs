@@ -11,12 +11,14 @@ pub(super) enum Timer {
     Expire(u32),
     /// A look at a channel's memory, by slot.
     Cool(u32),
+    /// The end of a client's token, by slot.
+    TokenEnd(u32),
     /// The end of a connection's patience, by slot.
     Cut(u32),
 }
 
 /// The timers of one shard. Each is taken back when its reason goes, so that there are never more than two per channel
-/// and one per connection.
+/// and per connection.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     pending: BTreeSet<(Time, Timer)>,

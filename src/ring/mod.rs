@@ -18,6 +18,7 @@ mod key;
 mod sends;
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
@@ -68,8 +69,8 @@ pub enum Completion {
 /// What a receive has brought.
 #[derive(Debug)]
 pub enum Arrival {
-    /// Bytes, in a buffer that is to be [given back](Ring::give_back). If not `more`, receiving has ended.
-    Received { slot: u32, buffer: BufferId, len: usize, more: bool },
+    /// Bytes, in this part of a buffer that is to be [given back](Ring::give_back). If not `more`, receiving has ended.
+    Received { slot: u32, buffer: BufferId, part: Range<usize>, more: bool },
     /// The peer has closed its side, or the connection is broken. Receiving has ended.
     Hangup { slot: u32 },
     /// Receiving has ended, though there may be more to receive: no buffer was free, or it was cancelled.
@@ -127,8 +128,8 @@ impl Ring {
     }
 
     /// The bytes of a completed receive.
-    pub fn received(&mut self, buffer: &BufferId, len: usize) -> &mut [u8] {
-        self.buffers.bytes(buffer, len)
+    pub fn received(&mut self, buffer: &BufferId, part: Range<usize>) -> &mut [u8] {
+        &mut self.buffers.bytes(buffer, part.end)[part.start..]
     }
 
     /// Lets the kernel use a buffer again.
@@ -237,7 +238,7 @@ fn interpret(entry: &cqueue::Entry, sends: &mut Sends, buffers: &mut BufferPool)
         Kind::Receive => match (result, cqueue::buffer_select(entry.flags())) {
             (1.., Some(id)) => {
                 let len = result as usize;
-                Completion::Arrived(Arrival::Received { slot, buffer: buffers.taken(id), len, more })
+                Completion::Arrived(Arrival::Received { slot, buffer: buffers.taken(id), part: 0..len, more })
             }
             (0, id) => {
                 // The end of the stream may come with a buffer.

@@ -42,10 +42,10 @@ fn one_receive_completes_again_and_again() {
     for round in 0..20u8 {
         there.write_all(&[round; 100]).unwrap();
         for completion in next(&mut ring) {
-            let Completion::Arrived(Arrival::Received { slot: 7, buffer, len: 100, more: true }) = completion else {
+            let Completion::Arrived(Arrival::Received { slot: 7, buffer, part, more: true }) = completion else {
                 panic!("{completion:?}")
             };
-            assert_eq!(ring.received(&buffer, 100), [round; 100]);
+            assert_eq!(ring.received(&buffer, part), [round; 100]);
             ring.give_back(buffer);
         }
     }
@@ -63,8 +63,8 @@ fn receiving_ends_without_buffers_and_goes_on_with_them() {
     while !ended {
         for completion in next(&mut ring) {
             match completion {
-                Completion::Arrived(Arrival::Received { buffer, len, more, .. }) => {
-                    total += len;
+                Completion::Arrived(Arrival::Received { buffer, part, more, .. }) => {
+                    total += part.len();
                     held.push(buffer);
                     ended |= !more;
                 }
@@ -78,10 +78,10 @@ fn receiving_ends_without_buffers_and_goes_on_with_them() {
     ring.receive(here.as_fd(), 1);
     while total < 5 * 4096 {
         for completion in next(&mut ring) {
-            let Completion::Arrived(Arrival::Received { buffer, len, .. }) = completion else {
+            let Completion::Arrived(Arrival::Received { buffer, part, .. }) = completion else {
                 panic!("{completion:?}")
             };
-            total += len;
+            total += part.len();
             ring.give_back(buffer);
         }
     }

@@ -5,7 +5,7 @@ mod order;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::channel::Position;
+use crate::channel::Membership;
 use crate::chunk::{Cursor, Pieces};
 use crate::outbox::Outbox;
 use crate::time::Time;
@@ -16,13 +16,17 @@ use order::Order;
 /// The state of a connection, from its upgrade until its socket is closed.
 #[derive(Debug)]
 pub struct Session {
-    /// Slot of its channel, and where it stands among the members; `None` = it is in no channel (any more).
-    pub place: Option<(u32, Position)>,
+    /// Slot of its channel, and where it is kept there; `None` = it is in no channel (any more).
+    pub place: Option<(u32, Membership)>,
     pub decoder: Decoder,
     pub outbox: Outbox,
     pub phase: Phase,
     /// When a connection that is ending is cut; `None` = it is open.
     pub deadline: Option<Time>,
+    /// When the token that it was admitted with ends; `None` = never.
+    pub expires_at: Option<Time>,
+    /// Whether the client may send messages.
+    pub may_publish: bool,
     /// Whether the client has closed its sending side.
     pub hung_up: bool,
     /// Set while the session stands in the relay's list of those that have something to send.
@@ -109,6 +113,8 @@ impl Session {
             outbox,
             phase: Phase::Open,
             deadline: None,
+            expires_at: None,
+            may_publish: true,
             hung_up: false,
             queued: false,
             cursor,
@@ -174,11 +180,13 @@ impl Session {
             CloseCode::GoingAway | CloseCode::ChannelDeleted | CloseCode::ChannelExpired => {
                 (Phase::Closing, LogEnd::At(head))
             }
-            CloseCode::SlowConsumer => (Phase::Closing, LogEnd::NextRecord),
+            CloseCode::SlowConsumer | CloseCode::TokenExpired => (Phase::Closing, LogEnd::NextRecord),
             CloseCode::Empty
             | CloseCode::Echo(_)
             | CloseCode::ProtocolError(_)
             | CloseCode::InvalidText
+            | CloseCode::MayNotPublish
+            | CloseCode::RateLimit
             | CloseCode::TooLarge => (Phase::Ending, LogEnd::NextRecord),
         };
         self.forget_order();

@@ -1,6 +1,7 @@
 //! What fronts ask of a shard, and the sockets that they hand over.
 
 use crate::handoff::{Join, Seat, ToShard};
+use crate::relay::Terms;
 use crate::time::Time;
 
 use super::Shard;
@@ -27,13 +28,14 @@ impl Shard {
             ToShard::List { reply } => drop(reply.send(self.relay.list(now))),
             ToShard::Delete { id, reply } => drop(reply.send(self.relay.delete(now, &id))),
             ToShard::Reset { reply } => drop(reply.send(self.relay.reset(now))),
-            ToShard::Admit { id, token, reply } => {
-                let admission = self.relay.admit(&id, &token);
+            ToShard::Admit { id, credentials, reply } => {
+                let admission = self.relay.admit(&id, credentials.token());
                 // Unsent, the seat is dropped here and gives its place back by mail.
                 drop(reply.send(admission.map(|place| Seat::new(place, self.handle.clone()))));
             }
-            ToShard::Check { id, token, reply } => {
-                let _ = reply.send(self.relay.admit(&id, &token).map(|place| self.relay.leave(place)));
+            ToShard::Check { id, credentials, reply } => {
+                let admission = self.relay.admit(&id, credentials.token());
+                let _ = reply.send(admission.map(|place| self.relay.leave(place)));
             }
             ToShard::Join(join) => self.join(now, join),
             ToShard::Leave { place } => self.relay.leave(place),
@@ -45,14 +47,16 @@ impl Shard {
     }
 
     fn join(&mut self, now: Time, join: Join) {
-        let Join { seat, socket, response, mut received, permit } = join;
+        let Join { seat, socket, terms, response, received, permit } = join;
         let Some(place) = seat.take() else { return };
         // A socket that says "try again" instead of waiting would keep the ring from waiting for it.
         if rustix::io::ioctl_fionbio(&socket, false).is_err() {
             self.relay.leave(place);
             return;
         }
-        let client = self.relay.join(now, place, &response);
-        self.adopt(now, client, socket, permit, &mut received);
+        let ends_at = terms.ends_at.map(|at| Time::from_start(at.saturating_duration_since(self.started)));
+        let terms = Terms { rights: terms.rights, ends_at };
+        let client = self.relay.join(now, place, &response, terms);
+        self.adopt(now, client, socket, permit, received);
     }
 }

@@ -16,7 +16,7 @@ use crate::budget::Permit;
 use crate::channel::ClientId;
 use crate::config::ServeConfig;
 use crate::handoff::{Mailbox, ShardHandle};
-use crate::relay::{Input, Limits, Output, Relay, SEND_LEN_MAX};
+use crate::relay::{Input, Limits, Output, Relay, SEND_LEN_MAX, TURN_LEN_MAX};
 use crate::ring::{Arrival, Completion, Ring, RingSize};
 use crate::time::Time;
 
@@ -27,6 +27,8 @@ pub struct Shard {
     relay: Relay,
     ring: Ring,
     connections: Connections,
+    /// What clients sent behind their upgrade, or what is left of it; to be taken in before what has arrived.
+    brought: VecDeque<Brought>,
     /// What has come and is still to be taken in, in order; as many with bytes as there are receive buffers.
     arrived: VecDeque<Arrival>,
     /// Empty between turns; kept for its memory.
@@ -53,6 +55,7 @@ impl Shard {
             relay: Relay::new(index, limits),
             ring: Ring::new(RING_SIZE)?,
             connections: Connections::default(),
+            brought: VecDeque::new(),
             arrived: VecDeque::new(),
             completions: Vec::new(),
             mailbox,
@@ -69,11 +72,10 @@ impl Shard {
         while !self.ending || self.relay.has_clients() {
             self.sleep();
             let now = self.now();
-            let mut received = 0;
             for _ in 0..ROUNDS_MAX {
                 self.reap(now);
-                received += self.receive(now, TURN_LEN_MAX.saturating_sub(received));
-                if received + self.relay.refused_len() >= TURN_LEN_MAX || !self.ring.poll() {
+                self.receive(now);
+                if self.relay.turn_is_full() || !self.ring.poll() {
                     break;
                 }
             }
@@ -91,7 +93,7 @@ impl Shard {
         if !self.spin.is_zero() {
             self.look_for_work();
         }
-        if !self.arrived.is_empty() || !self.mailbox.fall_asleep() {
+        if !self.brought.is_empty() || !self.arrived.is_empty() || !self.mailbox.fall_asleep() {
             return self.ring.wait(Some(Duration::ZERO));
         }
         let timeout = self.relay.next_deadline().map(|deadline| deadline - self.now());
@@ -131,22 +133,36 @@ impl Shard {
         self.completions = completions;
     }
 
-    /// Tells the relay what has arrived, until that is `len_max` bytes, with the errors that answer it, or everything;
-    /// returns the bytes. What is left keeps its buffers, and who sends faster than that is held up by its own socket.
-    fn receive(&mut self, now: Time, len_max: usize) -> usize {
-        let mut received = 0;
-        while received + self.relay.refused_len() < len_max
+    /// Tells the relay what has arrived, until its turn is full, or everything. What is left keeps its buffers, and who
+    /// sends faster than that is held up by its own socket.
+    fn receive(&mut self, now: Time) {
+        while !self.relay.turn_is_full()
+            && let Some(mut brought) = self.brought.pop_front()
+        {
+            let connection = self.connections.at(brought.slot);
+            if connection.cutting {
+                continue;
+            }
+            brought.taken += self.relay.receive(now, connection.client, &mut brought.bytes[brought.taken..]);
+            if brought.taken < brought.bytes.len() {
+                self.brought.push_front(brought);
+            }
+        }
+        while !self.relay.turn_is_full()
             && let Some(arrival) = self.arrived.pop_front()
         {
             let slot = match arrival {
-                Arrival::Received { slot, buffer, len, more } => {
-                    received += len;
+                Arrival::Received { slot, buffer, mut part, more } => {
                     let connection = self.connections.at(slot);
-                    connection.receiving = more;
                     if !connection.cutting {
-                        let bytes = self.ring.received(&buffer, len);
-                        self.relay.handle(now, connection.client, Input::Received(bytes));
+                        let bytes = self.ring.received(&buffer, part.clone());
+                        part.start += self.relay.receive(now, connection.client, bytes);
+                        if !part.is_empty() {
+                            self.arrived.push_front(Arrival::Received { slot, buffer, part, more });
+                            continue;
+                        }
                     }
+                    connection.receiving = more;
                     self.ring.give_back(buffer);
                     slot
                 }
@@ -166,7 +182,6 @@ impl Shard {
             };
             self.go_on(now, slot);
         }
-        received
     }
 
     /// After an operation has ended: receives on, or closes the socket if it was the last before that.
@@ -216,13 +231,21 @@ impl Shard {
     }
 
     /// Takes over an upgraded socket; `received` is what the client sent behind its request.
-    fn adopt(&mut self, now: Time, client: ClientId, socket: OwnedFd, permit: Permit, received: &mut [u8]) {
+    fn adopt(&mut self, now: Time, client: ClientId, socket: OwnedFd, permit: Permit, received: Vec<u8>) {
         self.connections.open(client, socket, permit);
         if !received.is_empty() {
-            self.relay.handle(now, client, Input::Received(received));
+            self.brought.push_back(Brought { slot: client.slot, bytes: received, taken: 0 });
         }
         self.go_on(now, client.slot);
     }
+}
+
+/// Bytes that came with a connection.
+struct Brought {
+    slot: u32,
+    bytes: Vec<u8>,
+    /// How many the relay has taken in.
+    taken: usize,
 }
 
 /// Receive buffers of 64 KiB: a busy publisher's whole window arrives at once, and small receives touch only the first
@@ -233,11 +256,6 @@ const RING_SIZE: RingSize = RingSize { submissions: 2048, buffers: 256, buffer_l
 /// completions at a time.
 const ROUNDS_MAX: usize = 5;
 
-/// Received bytes, and bytes of errors, after which a turn sends, however much more there is. A connection is sent more
-/// per turn (`SEND_LEN_MAX`): what comes in can go out, and only who does not read falls behind.
-const TURN_LEN_MAX: usize = 256 * 1024;
-
 // A turn takes in one buffer more at the most. The message that grows most on its way is `{"type":"request"}`, for which its
-// sender needs 24 bytes and its receiver 54, with the longest origin. Errors grow more and end the turn instead, but for
-// those of the last buffer: a client that floods with empty messages is told more than it can be sent, and ends as slow.
+// sender needs 24 bytes and its receiver 54, with the longest origin. What grows more ends the turn at once.
 const _: () = assert!((TURN_LEN_MAX + RING_SIZE.buffer_len as usize) * 54 / 24 <= SEND_LEN_MAX);

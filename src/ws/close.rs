@@ -13,8 +13,14 @@ pub enum CloseCode {
     ProtocolError(&'static str),
     /// 1007: text, or the reason of a close frame, is not UTF-8.
     InvalidText,
+    /// 1008: the client may not send, by the token that it was admitted with.
+    MayNotPublish,
+    /// 1008: the client sends more than its rate allows.
+    RateLimit,
     /// 1009: a message is larger than the relay takes.
     TooLarge,
+    /// 4401: the token that the client was admitted with has ended.
+    TokenExpired,
     /// 4404: the channel was deleted.
     ChannelDeleted,
     /// 4408: the client reads more slowly than its lag bound allows.
@@ -32,7 +38,9 @@ impl CloseCode {
             CloseCode::GoingAway => 1001,
             CloseCode::ProtocolError(_) => 1002,
             CloseCode::InvalidText => 1007,
+            CloseCode::MayNotPublish | CloseCode::RateLimit => 1008,
             CloseCode::TooLarge => 1009,
+            CloseCode::TokenExpired => 4401,
             CloseCode::ChannelDeleted => 4404,
             CloseCode::SlowConsumer => 4408,
             CloseCode::ChannelExpired => 4410,
@@ -46,7 +54,10 @@ impl CloseCode {
             CloseCode::GoingAway => "relay is shutting down",
             CloseCode::ProtocolError(rule) => rule,
             CloseCode::InvalidText => "text is not valid UTF-8",
+            CloseCode::MayNotPublish => "the token has no right to publish",
+            CloseCode::RateLimit => "rate limit exceeded",
             CloseCode::TooLarge => "message too large",
+            CloseCode::TokenExpired => "token expired",
             CloseCode::ChannelDeleted => "channel deleted",
             CloseCode::SlowConsumer => "slow consumer",
             CloseCode::ChannelExpired => "channel expired",

@@ -3,15 +3,18 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use ringrelay::channel::{AdmitError, ChannelId, ChannelSpec, ClientId, ORIGIN_MEMBER_LEN_MAX, Origin, Pattern, Token};
+use ringrelay::channel::{
+    AdmitError, ChannelId, ChannelSpec, ClientId, ORIGIN_MEMBER_LEN_MAX, Origin, Pattern, Rights, Token,
+};
 use ringrelay::chunk::Piece;
-use ringrelay::relay::{Input, Limits, Output, Relay};
+use ringrelay::relay::{Input, Limits, Output, Relay, Terms};
 use ringrelay::time::Time;
 
 use super::client::{Client, Due, End, Unit, masked};
 
 /// Largest message; small, so that the bound is met often.
 const MESSAGE_LEN_MAX: u64 = 3000;
+const TERMS: Terms = Terms { rights: Rights::ALL, ends_at: None };
 const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
 /// The largest message, with its header and an origin: a lag bound below it counts as this.
 const FRAME_LEN_MAX: u64 = MESSAGE_LEN_MAX + 10 + ORIGIN_MEMBER_LEN_MAX as u64;
@@ -244,7 +247,7 @@ impl World {
         let channel = &self.channels[index];
         let connected = self.clients.iter().filter(|client| client.channel == index && client.is_open()).count() as u64;
         let token = if self.random.u32(0..20) == 0 { "wrong" } else { "secret" };
-        let place = match self.relay.admit(&channel.id, token) {
+        let place = match self.relay.admit(&channel.id, Some(token)) {
             Err(AdmitError::NoSuchChannel) => return assert!(!channel.alive),
             Err(AdmitError::WrongToken) => return assert_eq!(token, "wrong"),
             Err(AdmitError::Full) => {
@@ -263,7 +266,7 @@ impl World {
             self.relay.delete(self.now, &self.channels[index].id.clone());
             self.forget(index, 4404);
         }
-        let id = self.relay.join(self.now, place, RESPONSE);
+        let id = self.relay.join(self.now, place, RESPONSE, TERMS);
         self.joined += 1;
         let origin = Origin { client: id, serial: self.joined }.text().iter().map(|byte| char::from(*byte)).collect();
         let mut client = Client::new(id, index, origin);
@@ -339,7 +342,8 @@ impl World {
 
     fn deliver_to(&mut self, index: usize, len: usize) {
         let (mut bytes, units) = self.clients[index].take(len);
-        self.relay.handle(self.now, self.clients[index].id, Input::Received(&mut bytes));
+        let taken = self.relay.receive(self.now, self.clients[index].id, &mut bytes);
+        assert_eq!(taken, bytes.len(), "no turn here has its fill");
         for unit in units {
             self.apply(index, unit);
         }
