@@ -2,10 +2,11 @@
 
 use futures_channel::oneshot;
 
+use super::admission::Admission;
 use super::{Front, guard};
-use crate::channel::{ChannelId, ChannelView, Token};
-use crate::handoff::{CreateError, Credentials, Reply, Seat, ShardHandle, Terms, ToShard};
-use crate::http::{Framing, Head, Response, Status, Target, query, upgrade};
+use crate::channel::{ChannelId, ChannelView};
+use crate::handoff::{CreateError, Reply, Seat, ShardHandle, Terms, ToShard};
+use crate::http::{Framing, Head, Response, Status, Target, upgrade};
 use crate::metrics;
 use crate::pages;
 use crate::rest::{self, ApiError, ChannelRequest};
@@ -97,7 +98,7 @@ async fn list(front: &Front) -> Result<Response, ApiError> {
 }
 
 /// The channel that a body asks for.
-fn posted(request: Request<'_>) -> Result<ChannelRequest, ApiError> {
+pub(super) fn posted(request: Request<'_>) -> Result<ChannelRequest, ApiError> {
     if request.head.framing == Framing::None {
         return Err(ApiError::BodyMissing);
     }
@@ -150,20 +151,18 @@ async fn reset(front: &Front) -> Result<Response, ApiError> {
 
 async fn connect(front: &Front, request: Request<'_>, query: &str, id: ChannelId) -> Result<Answer, ApiError> {
     let accept = upgrade::check(request.head, request.head.fields(request.received));
-    let token = query::parameter(query, "token").map_err(|_| ApiError::Query)?;
+    let admission = Admission::of(front, request, query, &id)?;
     let shard = front.registry.owner(&id).clone();
-    match (accept, token) {
-        (Ok(accept), Some(token)) => {
-            let credentials = Credentials::Token(Token::new(token));
+    match (accept, admission) {
+        (Ok(accept), Some(Admission { credentials, terms })) => {
             let reply = ask(&shard, |reply| ToShard::Admit { id, credentials, reply });
             let seat = front.answered(reply).await??;
-            Ok(Answer::Join { seat, terms: Terms::UNLIMITED, response: accept.response() })
+            Ok(Answer::Join { seat, terms, response: accept.response() })
         }
         (Ok(_), None) => Err(ApiError::TokenMissing),
         // A browser does not tell a page why its WebSocket was refused. The same request without the upgrade does, and
         // takes no place that another could have.
-        (Err(error @ upgrade::UpgradeError::NotAsked), Some(token)) => {
-            let credentials = Credentials::Token(Token::new(token));
+        (Err(error @ upgrade::UpgradeError::NotAsked), Some(Admission { credentials, .. })) => {
             let reply = ask(&shard, |reply| ToShard::Check { id, credentials, reply });
             front.answered(reply).await??;
             Err(error.into())

@@ -5,6 +5,7 @@
 //! Nothing here waits for a channel's messages: that begins with the hand-off.
 
 mod accept;
+mod admission;
 mod connection;
 mod exchange;
 mod guard;
@@ -26,6 +27,7 @@ use crate::auth::Auth;
 use crate::budget::Budget;
 use crate::config::{AuthConfig, ServeConfig};
 use crate::http::{HttpDate, Origins};
+use crate::jwt::Verifier;
 use crate::metrics::{self, Metrics};
 use crate::pages;
 use crate::registry::Registry;
@@ -47,6 +49,8 @@ pub struct FrontSettings {
     pub browser_only: bool,
     /// Guards the API; `None` = it is open.
     pub auth: Option<Arc<Auth>>,
+    /// Checks JSON Web Tokens; `None` = there are none.
+    pub jwt: Option<Arc<Verifier>>,
     /// Hexadecimal digits of a channel's token, 32 or more: each is 4 random bits.
     pub token_len: usize,
     /// Hexadecimal digits of each half of a generated id, 1 to [`rest::ID_HALF_LEN_MAX`].
@@ -77,7 +81,7 @@ pub struct FrontSettings {
 impl FrontSettings {
     /// The settings of a relay that listens on `port`. All of its fronts take clones of them: what is counted is counted
     /// for the relay.
-    pub fn new(config: &ServeConfig, port: u16, metrics: Arc<Metrics>) -> FrontSettings {
+    pub fn new(config: &ServeConfig, port: u16, jwt: Option<Arc<Verifier>>, metrics: Arc<Metrics>) -> FrontSettings {
         let public_port = config.public_port.unwrap_or(port);
         FrontSettings {
             public_port,
@@ -86,6 +90,7 @@ impl FrontSettings {
             cors: config.cors_origins.clone(),
             browser_only: config.browser_only,
             auth: config.auth.as_ref().map(|auth| Arc::new(auth_of(auth))),
+            jwt,
             token_len: config.token_length,
             id_half_len: config.id_length,
             head_len_max: 16 << 10,
@@ -113,7 +118,8 @@ fn public_url(config: &ServeConfig, port: u16) -> String {
 }
 
 fn auth_of(config: &AuthConfig) -> Auth {
-    Auth::new(config.token.reveal().to_owned(), config.resources.clone())
+    let token = config.token.as_ref().map(|token| token.reveal().to_owned());
+    Auth::new(token, config.resources.clone())
 }
 
 /// A shard that takes longer is stuck, and so is a client that does not read its answer.

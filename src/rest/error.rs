@@ -66,6 +66,19 @@ pub enum ApiError {
     /// The API token is needed and not there.
     AuthMissing,
     AuthWrong,
+    /// The API token is needed, or a JSON Web Token that gives the right, and neither is there.
+    AuthOrJwtMissing,
+    /// A JSON Web Token is not good; `why` says what to change.
+    JwtInvalid {
+        why: &'static str,
+    },
+    JwtExpired,
+    /// A JSON Web Token is for other channels.
+    JwtNotForChannel,
+    /// A JSON Web Token does not say that its bearer may do this.
+    JwtWithoutRight {
+        needed: &'static str,
+    },
     /// The relay has as many connections as it may.
     TooManyConnections,
     /// The relay has as many channels as it may.
@@ -90,7 +103,13 @@ impl ApiError {
             }
             // RFC 9110, section 15.5.2, wants a challenge with every 401; no registered scheme reads a query parameter.
             ApiError::TokenMissing | ApiError::TokenWrong => response.with("WWW-Authenticate", "channel-token"),
-            ApiError::AuthMissing | ApiError::AuthWrong => response.with("WWW-Authenticate", "Bearer"),
+            ApiError::AuthMissing | ApiError::AuthWrong | ApiError::AuthOrJwtMissing => {
+                response.with("WWW-Authenticate", "Bearer")
+            }
+            // RFC 6750, section 3.1.
+            ApiError::JwtInvalid { .. } | ApiError::JwtExpired => {
+                response.with("WWW-Authenticate", "Bearer error=\"invalid_token\"")
+            }
             ApiError::TooManyConnections | ApiError::TooManyChannels | ApiError::Unavailable => {
                 response.with("Retry-After", "1")
             }
@@ -125,8 +144,12 @@ impl ApiError {
             ApiError::TokenMissing => (Status::UNAUTHORIZED, "token_missing"),
             ApiError::TokenWrong => (Status::UNAUTHORIZED, "token_wrong"),
             ApiError::ChannelFull => (Status::FORBIDDEN, "channel_full"),
-            ApiError::AuthMissing => (Status::UNAUTHORIZED, "auth_missing"),
+            ApiError::AuthMissing | ApiError::AuthOrJwtMissing => (Status::UNAUTHORIZED, "auth_missing"),
             ApiError::AuthWrong => (Status::UNAUTHORIZED, "auth_wrong"),
+            ApiError::JwtInvalid { .. } => (Status::UNAUTHORIZED, "token_invalid"),
+            ApiError::JwtExpired => (Status::UNAUTHORIZED, "token_expired"),
+            ApiError::JwtNotForChannel => (Status::FORBIDDEN, "token_not_for_channel"),
+            ApiError::JwtWithoutRight { .. } => (Status::FORBIDDEN, "token_without_right"),
             ApiError::TooManyConnections => (Status::SERVICE_UNAVAILABLE, "too_many_connections"),
             ApiError::TooManyChannels => (Status::SERVICE_UNAVAILABLE, "too_many_channels"),
             ApiError::Unavailable => (Status::SERVICE_UNAVAILABLE, "unavailable"),
@@ -181,6 +204,20 @@ impl ApiError {
                 "this needs the API token: send it as ?auth=, as Authorization: Bearer, or as the field auth of a JSON body"
             }
             ApiError::AuthWrong => "this is not the API token",
+            ApiError::AuthOrJwtMissing => {
+                "this needs the API token, as ?auth=, as Authorization: Bearer, or as the field auth of a JSON body; or a \
+                 JSON Web Token in the same places, with create among can to create a channel, pub or sub to connect"
+            }
+            ApiError::JwtInvalid { why } => why,
+            ApiError::JwtExpired => "the JSON Web Token has expired: get a new one",
+            ApiError::JwtNotForChannel => {
+                "the JSON Web Token is not for this channel: its claim channel has to name it, or the beginning of its id \
+                 with * behind; a generated id needs *"
+            }
+            ApiError::JwtWithoutRight { needed } => {
+                return format!("the JSON Web Token does not give the right: its claim can has to have {needed}")
+                    .into();
+            }
             ApiError::TooManyConnections => "the server has too many connections: try again later",
             ApiError::TooManyChannels => {
                 "the server has as many channels as it may: delete some, give them a timeout, or try again later"

@@ -93,7 +93,7 @@ const ENTRIES: &[Entry] = &[
     Entry {
         method: HttpMethod::Post,
         status: 201,
-        errors: &[409, 411, 415, 422],
+        errors: &[403, 409, 411, 415, 422],
         ..get("/channels", "createChannel", "Creates a channel", Answer::Json(name::<view::Created<'_>>))
     },
     Entry {
@@ -108,7 +108,7 @@ const ENTRIES: &[Entry] = &[
     },
     Entry {
         status: 201,
-        errors: &[409, 422],
+        errors: &[403, 409, 422],
         browser_only: true,
         ..get("/channels/create", "createByQuery", "Creates a channel", Answer::Json(name::<view::Created<'_>>))
     },
@@ -176,7 +176,12 @@ impl Entry {
         if self.status == 101 {
             let schema = ObjectBuilder::new().schema_type(Type::String);
             let token = ParameterBuilder::new().name("token").parameter_in(ParameterIn::Query).required(Required::True);
-            parameters.push(token.schema(Some(schema)).description(Some("The channel's token.")).build());
+            parameters.push(
+                token
+                    .schema(Some(schema))
+                    .description(Some("The channel's token, or a JSON Web Token for it."))
+                    .build(),
+            );
         }
         if self.browser_only && self.status == 201 {
             parameters.extend(query_parameters());
@@ -273,8 +278,8 @@ fn name<T: ToSchema>() -> String {
 /// The codes of each status.
 const ERRORS: &[(u16, &[&str])] = &[
     (400, &["bad_head", "bad_query", "bad_body", "not_json", "not_an_object", "bad_upgrade"]),
-    (401, &["auth_missing", "auth_wrong", "token_missing", "token_wrong"]),
-    (403, &["channel_full"]),
+    (401, &["auth_missing", "auth_wrong", "token_missing", "token_wrong", "token_invalid", "token_expired"]),
+    (403, &["channel_full", "token_not_for_channel", "token_without_right"]),
     (404, &["not_found", "no_such_channel"]),
     (405, &["method_not_allowed"]),
     (408, &["request_timeout"]),
@@ -408,6 +413,11 @@ mod tests {
             ApiError::ChannelFull,
             ApiError::AuthMissing,
             ApiError::AuthWrong,
+            ApiError::AuthOrJwtMissing,
+            ApiError::JwtInvalid { why: "" },
+            ApiError::JwtExpired,
+            ApiError::JwtNotForChannel,
+            ApiError::JwtWithoutRight { needed: "" },
             ApiError::TooManyConnections,
             ApiError::Unavailable,
         ] {

@@ -29,6 +29,7 @@ pub fn settings() -> FrontSettings {
         cors: Origins::ALL,
         browser_only: false,
         auth: None,
+        jwt: None,
         token_len: 32,
         id_half_len: 4,
         head_len_max: 16 << 10,
