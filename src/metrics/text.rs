@@ -192,13 +192,13 @@ mod tests {
     fn parts_are_added_up_and_shards_told_apart() {
         let metrics = Arc::new(Metrics::new());
         let fronts = [metrics.add_front(), metrics.add_front()];
-        let open = fronts.each_ref().map(|front| front.open(Transport::Tls));
+        let [closed, _open] = fronts.each_ref().map(|front| front.open(Transport::Tls));
         for front in &fronts {
             front.accepted();
             front.refused(Refusal::ChannelFull);
             front.handshake(TlsVersion::Tls13, Resumption::Resumed);
         }
-        drop(open.into_iter().next());
+        drop(closed);
         for (shard, clients) in [(metrics.add_shard(), 3), (metrics.add_shard(), 4)] {
             let mut tally = Tally { clients: [clients, 1], ..Tally::default() };
             tally.slow(SlowAction::Disconnect, 5 << 20);
