@@ -171,8 +171,9 @@ fn a_client_is_closed_when_its_token_ends() {
 #[test]
 fn a_guarded_relay_creates_for_who_may() {
     let issuer = Issuer::ed_dsa();
-    for flags in [&["--auth"].as_slice(), &["--auth", "--token", "a-token-of-the-api"]] {
-        let (relay, _file) = start(&issuer, &[flags, &["--browser-only"]].concat());
+    let (by_jwt_alone, by_both) = (["--auth"].as_slice(), ["--auth", "--token", "a-token-of-the-api"].as_slice());
+    for flags in [by_jwt_alone, by_both] {
+        let (relay, _file) = start(&issuer, &[flags, ["--browser-only"].as_slice()].concat());
         let create = |token: &str, id: Option<&str>| {
             let mut body = json!({ "pattern": "echo", "auth": token });
             if let Some(id) = id {
