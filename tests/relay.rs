@@ -1,8 +1,11 @@
 //! The core in virtual time, one behaviour a test.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
-use ringrelay::channel::{AdmitError, ChannelId, ChannelSpec, ClientId, CreateError, Pattern, Rights, Token};
+use ringrelay::channel::{
+    AdmitError, ChannelId, ChannelSpec, ClientId, CreateError, Pattern, Rights, SlowPolicy, Token,
+};
 use ringrelay::chunk::{Piece, Pieces};
 use ringrelay::relay::{Input, Limits, Output, Relay, Terms};
 use ringrelay::time::Time;
@@ -15,7 +18,7 @@ fn at(ms: u64) -> Time {
 }
 
 fn relay() -> Relay {
-    Relay::new(3, Limits { message_len_max: 1000, lag_max: LAG_MAX })
+    Relay::new(3, Limits::new(1000, LAG_MAX))
 }
 
 fn spec(id: &str, pattern: Pattern) -> ChannelSpec {
@@ -27,6 +30,7 @@ fn spec(id: &str, pattern: Pattern) -> ChannelSpec {
         timeout: None,
         exclude_sender: false,
         history: 0,
+        slow_consumers: SlowPolicy::Disconnect,
         permit: None,
     }
 }
@@ -214,7 +218,7 @@ fn a_reader_that_never_reads_an_echo_is_closed_too() {
 
 #[test]
 fn one_message_of_the_largest_size_fits_whatever_the_lag_bound() {
-    let mut relay = Relay::new(0, Limits { message_len_max: 1000, lag_max: 1 });
+    let mut relay = Relay::new(0, Limits::new(1000, 1));
     let spec = spec("c", Pattern::PubSub);
     let id = spec.id.clone();
     relay.create(at(0), spec).unwrap();
@@ -482,4 +486,82 @@ fn a_client_is_closed_when_its_token_ends() {
     assert_eq!(relay.next_deadline(), Some(at(50)));
     assert_eq!(complete_all(&mut relay, at(49)), []);
     assert_eq!(complete_all(&mut relay, at(50)), [(client, b"\x88\x0f\x11\x31token expired".to_vec())]);
+}
+
+fn relay_with(limits: Limits) -> (Relay, ClientId) {
+    let mut relay = Relay::new(3, limits);
+    relay.create(at(0), spec("a", Pattern::Echo)).unwrap();
+    let client = join(&mut relay, &ChannelId::parse("a").unwrap());
+    complete_all(&mut relay, at(0));
+    (relay, client)
+}
+
+/// Lets time pass, in steps at which something is due; what was sent, and whether the client was cut.
+fn pass(relay: &mut Relay, until: Time) -> (Vec<Vec<u8>>, bool) {
+    let (mut sent, mut is_cut) = (Vec::new(), false);
+    while let Some(next) = relay.next_deadline().filter(|next| *next <= until) {
+        for output in drain(relay, next) {
+            match output {
+                Output::Send(client, pieces) => {
+                    relay.handle(next, client, Input::Sent(bytes(&pieces).len()));
+                    sent.push(bytes(&pieces));
+                }
+                Output::Cut(client) => {
+                    relay.handle(next, client, Input::Closed);
+                    is_cut = true;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    (sent, is_cut)
+}
+
+const PING: &[u8] = b"\x89\x00";
+
+#[test]
+fn a_client_that_is_silent_for_two_pings_is_cut_without_a_word() {
+    let (mut relay, _) =
+        relay_with(Limits { ping_interval: Some(Duration::from_secs(30)), ..Limits::new(1000, LAG_MAX) });
+    let (sent, is_cut) = pass(&mut relay, at(60_000));
+    assert_eq!((sent, is_cut), (vec![PING.to_vec(); 2], false));
+    let (sent, is_cut) = pass(&mut relay, at(90_000));
+    assert_eq!((sent, is_cut), (vec![], true));
+    assert!(!relay.has_clients() && relay.next_deadline().is_none());
+    assert_eq!(relay.take_tally().unwrap().dead, 1);
+}
+
+#[test]
+fn a_client_that_answers_is_pinged_for_ever() {
+    let (mut relay, client) =
+        relay_with(Limits { ping_interval: Some(Duration::from_secs(30)), ..Limits::new(1000, LAG_MAX) });
+    for round in 1..=20 {
+        let (sent, is_cut) = pass(&mut relay, at(round * 30_000));
+        assert_eq!((sent, is_cut), (vec![PING.to_vec()], false));
+        relay.receive(at(round * 30_000), client, &mut [0x8a, 0x80, 0, 0, 0, 0]);
+    }
+}
+
+#[test]
+fn a_client_over_its_rate_is_closed_with_1008() {
+    let closed = b"\x88\x15\x03\xf0rate limit exceeded";
+    let messages = Limits { message_rate: NonZeroU64::new(10), ..Limits::new(1000, LAG_MAX) };
+    let bytes = Limits { byte_rate: NonZeroU64::new(70), ..Limits::new(10, LAG_MAX) };
+    // 50 messages of 7 bytes are what five seconds allow.
+    for limits in [messages, bytes] {
+        let (mut relay, client) = relay_with(limits);
+        for _ in 0..50 {
+            say(&mut relay, at(1), client, b"x");
+            assert_eq!(complete_all(&mut relay, at(1)).len(), 1);
+        }
+        // Half a second later there is room for five more.
+        for _ in 0..5 {
+            say(&mut relay, at(502), client, b"x");
+        }
+        assert!(relay.is_open(client));
+        complete_all(&mut relay, at(502));
+        say(&mut relay, at(502), client, b"x");
+        let sent = complete_all(&mut relay, at(502));
+        assert!(sent.last().unwrap().1.ends_with(closed), "{sent:?}");
+    }
 }

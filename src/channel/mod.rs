@@ -179,6 +179,7 @@ impl Channel {
             countdown: self.expires_at().map(|at| (at - now).min(self.spec.timeout.unwrap_or(Duration::MAX))),
             exclude_sender: self.spec.exclude_sender,
             history: self.spec.history,
+            slow_consumers: self.spec.slow_consumers,
             clients: self.clients(),
         }
     }

@@ -138,6 +138,8 @@ pub struct ChannelSpec {
     pub exclude_sender: bool,
     /// Messages kept for late joiners; 0 = none.
     pub history: u32,
+    /// What becomes of clients that fall too far behind; `Skip` in pub-sub alone.
+    pub slow_consumers: SlowPolicy,
     /// The right to be one of the relay's channels; `None` = nobody counts them.
     pub permit: Option<Permit>,
 }
@@ -153,6 +155,7 @@ pub struct ChannelView {
     pub countdown: Option<Duration>,
     pub exclude_sender: bool,
     pub history: u32,
+    pub slow_consumers: SlowPolicy,
     /// Connected clients.
     pub clients: u64,
 }

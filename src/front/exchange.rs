@@ -115,7 +115,7 @@ async fn create(front: &Front, wanted: ChannelRequest) -> Result<Response, ApiEr
             None => rest::generate_id(settings.id_half_len).map_err(|_| ApiError::Unavailable)?,
         };
         let permit = settings.channels.take().ok_or(ApiError::TooManyChannels)?;
-        let spec = wanted.spec(id.clone(), token.clone(), permit);
+        let spec = wanted.spec(id.clone(), token.clone(), settings.slow_consumers, permit);
         let reply = ask(front.registry.owner(&id), |reply| ToShard::Create { spec, reply });
         match front.answered(reply).await? {
             Ok(view) => return Ok(rest::created(&view, &token, settings.public_port)),

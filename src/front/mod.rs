@@ -25,6 +25,7 @@ use monoio::{FusionDriver, RuntimeBuilder};
 
 use crate::auth::Auth;
 use crate::budget::Budget;
+use crate::channel::SlowPolicy;
 use crate::config::{AuthConfig, ServeConfig};
 use crate::http::{HttpDate, Origins};
 use crate::jwt::Verifier;
@@ -51,6 +52,8 @@ pub struct FrontSettings {
     pub auth: Option<Arc<Auth>>,
     /// Checks JSON Web Tokens; `None` = there are none.
     pub jwt: Option<Arc<Verifier>>,
+    /// What becomes of slow clients in channels that do not say.
+    pub slow_consumers: SlowPolicy,
     /// Hexadecimal digits of a channel's token, 32 or more: each is 4 random bits.
     pub token_len: usize,
     /// Hexadecimal digits of each half of a generated id, 1 to [`rest::ID_HALF_LEN_MAX`].
@@ -91,6 +94,7 @@ impl FrontSettings {
             browser_only: config.browser_only,
             auth: config.auth.as_ref().map(|auth| Arc::new(auth_of(auth))),
             jwt,
+            slow_consumers: config.slow_consumers,
             token_len: config.token_length,
             id_half_len: config.id_length,
             head_len_max: 16 << 10,

@@ -13,6 +13,7 @@ impl Relay {
     pub fn receive(&mut self, now: Time, client: ClientId, mut bytes: &mut [u8]) -> usize {
         debug_assert_eq!(client.shard, self.shard);
         let (slot, len) = (client.slot, bytes.len());
+        self.sessions[slot as usize].silent_for = 0;
         // Out of its session for as long as it is read: what it hands out goes to other sessions.
         let mut decoder = std::mem::replace(&mut self.sessions[slot as usize].decoder, Decoder::new(0));
         let mut left = 0;
@@ -29,12 +30,31 @@ impl Relay {
         }
         self.sessions[slot as usize].decoder = decoder;
         self.taken_len += len - left;
+        if let Some(rates) = &self.rates
+            && let Some(allowance) = &mut self.sessions[slot as usize].allowance
+            && !allowance.take_bytes(rates, now, len - left)
+        {
+            self.close(now, slot, CloseCode::RateLimit);
+        }
         len - left
+    }
+
+    /// Counts a message, a ping or a pong; `false` = it was one too many, and the client is closed.
+    fn may_send(&mut self, now: Time, slot: u32) -> bool {
+        if let Some(rates) = &self.rates
+            && let Some(allowance) = &mut self.sessions[slot as usize].allowance
+            && !allowance.take_message(rates, now)
+        {
+            self.close(now, slot, CloseCode::RateLimit);
+            return false;
+        }
+        true
     }
 
     fn take_in(&mut self, now: Time, slot: u32, event: Event<'_>) {
         match event {
             Event::Close(code) => self.end(now, slot, code),
+            Event::Message(..) | Event::Ping(_) | Event::Pong if !self.may_send(now, slot) => {}
             Event::Pong => {}
             Event::Message(..) | Event::Ping(_) if self.sessions[slot as usize].phase == Phase::Closing => {}
             Event::Ping(payload) => self.push(slot, Opcode::Pong, payload),
@@ -126,7 +146,7 @@ impl Relay {
     }
 
     /// Puts a frame into a client's outbox.
-    fn push(&mut self, slot: u32, opcode: Opcode, payload: &[u8]) {
+    pub(super) fn push(&mut self, slot: u32, opcode: Opcode, payload: &[u8]) {
         push_frame(&mut self.sessions[slot as usize].outbox, opcode, payload);
         self.queue(slot);
     }

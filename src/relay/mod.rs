@@ -3,8 +3,12 @@
 //! It knows no socket, clock or thread. The driver tells it what happened ([`Relay::handle`]) and then asks what to do
 //! ([`Relay::drain`]): what one tick brought is handled first and sent afterwards, so that a send carries all of it.
 
+mod closing;
 mod delivery;
+mod heartbeat;
+mod limits;
 mod rooms;
+mod tally;
 mod timers;
 
 use std::time::Duration;
@@ -12,25 +16,19 @@ use std::time::Duration;
 use slab::Slab;
 
 use crate::channel::{AdmitError, Channel, ChannelId, ChannelSpec, ChannelView};
-use crate::channel::{ClientId, CreateError, Membership, ORIGIN_MEMBER_LEN_MAX, Place, Rights};
+use crate::channel::{ClientId, CreateError, Membership, Place, Rights, SlowPolicy};
 use crate::chunk::{Cursor, Pieces};
-use crate::session::{Phase, Session};
+use crate::session::{Phase, Rates, Session};
 use crate::time::Time;
-use crate::ws::CloseCode;
+use crate::ws::{CloseCode, Opcode};
 
 pub use crate::session::SEND_LEN_MAX;
+pub use limits::{Limits, TURN_LEN_MAX};
+pub use tally::Tally;
 
+use heartbeat::Heartbeat;
 use rooms::Rooms;
 use timers::{Timer, Timers};
-
-/// The bounds that hold for every connection.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Largest message, in bytes.
-    pub message_len_max: u64,
-    /// How far a connection may fall behind, in bytes. One message of the largest size always fits.
-    pub lag_max: u64,
-}
 
 /// What a client was admitted with.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +75,11 @@ pub struct Relay {
     /// Connections taken in so far.
     joined: u32,
     timers: Timers,
+    /// `None` = nobody is pinged.
+    heartbeat: Option<Heartbeat>,
+    /// `None` = clients may send as much as they like.
+    rates: Option<Rates>,
+    tally: Tally,
     /// Slots of rooms whose log has grown since the last drain; each once.
     grown: Vec<u32>,
     /// Slots of sessions that may have something to send; each once (`Session::queued`).
@@ -103,6 +106,9 @@ impl Relay {
             sessions: Slab::new(),
             joined: 0,
             timers: Timers::default(),
+            heartbeat: limits.ping_interval.map(Heartbeat::new),
+            rates: Rates::new(limits.message_rate, limits.byte_rate, limits.message_len_max),
+            tally: Tally::default(),
             grown: Vec::new(),
             queued: Vec::new(),
             cancels: Vec::new(),
@@ -181,6 +187,7 @@ impl Relay {
                 let mut session = Session::new(serial, message_len_max, response, cursor, head);
                 session.place = Some((place.slot, room.channel.join(client, terms.rights)));
                 (session.may_publish, session.expires_at) = (terms.rights.publish, terms.ends_at);
+                session.allowance = self.rates.as_ref().map(|rates| Box::new(rates.allowance(now)));
                 entry.insert(Box::new(session));
                 if let Some(at) = terms.ends_at {
                     self.timers.set(at, Timer::TokenEnd(client.slot));
@@ -252,7 +259,13 @@ impl Relay {
 
     /// When [`drain`](Self::drain) has something to do even if nothing happens.
     pub fn next_deadline(&self) -> Option<Time> {
-        self.timers.next()
+        let beat = self.heartbeat.as_ref().filter(|_| !self.sessions.is_empty()).map(Heartbeat::next_at);
+        self.timers.next().into_iter().chain(beat).min()
+    }
+
+    /// What has happened since the last time.
+    pub fn take_tally(&mut self) -> Option<Tally> {
+        (!self.tally.is_empty()).then(|| std::mem::take(&mut self.tally))
     }
 
     /// Does what is due, and tells what is to be done about all that was taken in since the last time.
@@ -260,6 +273,7 @@ impl Relay {
         while let Some(timer) = self.timers.take_due(now) {
             self.fire(now, timer);
         }
+        self.beat(now);
         self.flush_logs(now, &mut emit);
         self.cancel_sends(&mut emit);
         let mut next = 0;
@@ -272,21 +286,50 @@ impl Relay {
         self.outputs.drain(..).for_each(emit);
     }
 
+    /// Pings the clients whose turn it is, and cuts those that did not stir since the last two pings. No close frame:
+    /// nobody would read it.
+    fn beat(&mut self, now: Time) {
+        let slots = self.sessions.capacity();
+        while let Some(due) = self.heartbeat.as_mut().and_then(|heartbeat| heartbeat.take_due(now, slots)) {
+            for slot in due {
+                let Some(session) = self.sessions.get_mut(slot) else { continue };
+                if session.phase != Phase::Open {
+                    continue;
+                }
+                if session.silent_for == SILENT_PINGS_MAX {
+                    self.tally.dead += 1;
+                    self.cut(slot as u32);
+                } else {
+                    session.silent_for += 1;
+                    self.push(slot as u32, Opcode::Ping, &[]);
+                }
+            }
+        }
+    }
+
     /// Starts a send to every subscriber of a log that has grown, unless one is in flight: that one takes up the rest
     /// when it ends.
     fn flush_logs(&mut self, now: Time, emit: &mut impl FnMut(Output)) {
         let lag_max = self.limits.lag_max();
-        let mut slow = Vec::new();
+        let (mut slow, mut behind) = (Vec::new(), Vec::new());
         for slot in self.grown.drain(..) {
             // A room may have been removed since; then its clients were attached to what they are still to get.
             let Some(room) = self.rooms.get_mut(slot).filter(|room| room.grown) else { continue };
             room.grown = false;
             let (head, flushed) = (room.channel.log.head(), room.channel.log.flushed());
+            let policy = room.channel.spec().slow_consumers;
             for client in room.channel.members().iter() {
                 let session = &mut self.sessions[client.slot as usize];
+                if session.is_skipping() {
+                    continue;
+                }
                 room.channel.log.attach(session.cursor_mut());
                 if session.is_slow(lag_max, flushed) {
-                    slow.push(client.slot);
+                    self.tally.slow.push((policy, session.lag(flushed)));
+                    match policy {
+                        SlowPolicy::Disconnect => slow.push(client.slot),
+                        SlowPolicy::Skip => behind.push(client.slot),
+                    }
                 } else if let Some(pieces) = session.next_send(head) {
                     emit(Output::Send(client, pieces));
                 }
@@ -295,6 +338,13 @@ impl Relay {
         }
         for slot in slow {
             self.close(now, slot, CloseCode::SlowConsumer);
+        }
+        for slot in behind {
+            self.sessions[slot as usize].skip();
+            if self.sessions[slot as usize].holds_log() {
+                self.cancels.push(slot);
+            }
+            self.queue(slot);
         }
     }
 
@@ -318,8 +368,12 @@ impl Relay {
         }
         // What it is behind in a log is judged where the log is flushed.
         let too_slow = session.phase == Phase::Open && session.is_slow(self.limits.lag_max(), 0);
+        if let Some(skipped) = session.resume(head) {
+            self.tally.skipped_len += skipped;
+        }
         session.outbox.mark_flushed();
         if too_slow {
+            self.tally.slow.push((SlowPolicy::Disconnect, session.lag(0)));
             self.close(now, slot, CloseCode::SlowConsumer);
             self.cancel_sends(emit);
         } else if let Some(pieces) = session.next_send(head) {
@@ -365,104 +419,6 @@ impl Relay {
             Some((_, Membership::Speaker(_))) => session.cursor_mut().offset(),
             None => u64::MAX,
         }
-    }
-
-    /// The client has closed, or broken a rule: `code` goes back to it, unless a close frame has gone already.
-    fn end(&mut self, now: Time, slot: u32, code: CloseCode) {
-        let session = &mut self.sessions[slot as usize];
-        if session.phase == Phase::Closing {
-            session.phase = Phase::Ending;
-            self.queue(slot);
-        } else {
-            self.close(now, slot, code);
-        }
-    }
-
-    /// Begins to close an open session: it leaves its channel, and `code` is the last that it is sent.
-    fn close(&mut self, now: Time, slot: u32, code: CloseCode) {
-        if self.sessions[slot as usize].phase != Phase::Open {
-            return;
-        }
-        let head = self.leave_room(slot);
-        let session = &mut self.sessions[slot as usize];
-        session.close(code, head);
-        if session.holds_log() || code == CloseCode::SlowConsumer {
-            self.cancels.push(slot);
-        }
-        self.set_deadline(slot, now + CLOSE_TIMEOUT);
-        self.queue(slot);
-    }
-
-    /// The client sends nothing more. It may still read.
-    fn hang_up(&mut self, now: Time, slot: u32) {
-        let session = &mut self.sessions[slot as usize];
-        session.hung_up = true;
-        match session.phase {
-            Phase::Open => {
-                self.leave_room(slot);
-                let session = &mut self.sessions[slot as usize];
-                session.abandon();
-                if session.holds_log() {
-                    self.cancels.push(slot);
-                }
-                self.set_deadline(slot, now + CLOSE_TIMEOUT);
-                self.queue(slot);
-            }
-            Phase::Closing => {
-                session.phase = Phase::Ending;
-                self.queue(slot);
-            }
-            Phase::Ending => self.queue(slot),
-            Phase::Shut => self.cut(slot),
-            Phase::Cut => {}
-        }
-    }
-
-    /// Has the socket closed.
-    fn cut(&mut self, slot: u32) {
-        if self.sessions[slot as usize].phase == Phase::Cut {
-            return;
-        }
-        self.leave_room(slot);
-        let session = &mut self.sessions[slot as usize];
-        session.phase = Phase::Cut;
-        if let Some(at) = session.deadline.take() {
-            self.timers.unset(at, Timer::Cut(slot));
-        }
-        self.outputs.push(Output::Cut(ClientId { shard: self.shard, slot }));
-    }
-
-    /// Takes a session out of its channel, ready to read what is left for it. Returns the end of that.
-    fn leave_room(&mut self, slot: u32) -> u64 {
-        let session = &mut self.sessions[slot as usize];
-        let Some((room, membership)) = session.place.take() else { return session.cursor_mut().offset() };
-        if let Some(at) = session.expires_at.take() {
-            self.timers.unset(at, Timer::TokenEnd(slot));
-        }
-        let channel = &mut self.rooms[room].channel;
-        let head = match membership {
-            Membership::Listener(_) => {
-                channel.log.attach(session.cursor_mut());
-                channel.log.head()
-            }
-            Membership::Speaker(_) => session.cursor_mut().offset(),
-        };
-        if let Some(moved) = channel.leave(membership) {
-            self.sessions[moved.slot as usize].place = Some((room, membership));
-        }
-        head
-    }
-
-    /// Cuts a session at `at`, if it has no earlier deadline.
-    fn set_deadline(&mut self, slot: u32, at: Time) {
-        let session = &mut self.sessions[slot as usize];
-        if session.phase == Phase::Cut || session.deadline.is_some_and(|set| set <= at) {
-            return;
-        }
-        if let Some(later) = session.deadline.replace(at) {
-            self.timers.unset(later, Timer::Cut(slot));
-        }
-        self.timers.set(at, Timer::Cut(slot));
     }
 
     /// Closes the clients of a channel and forgets it.
@@ -530,22 +486,8 @@ impl Relay {
     }
 }
 
-impl Limits {
-    /// The lag that closes a connection, in bytes: more than the bound, and more than one message as it is delivered.
-    fn lag_max(&self) -> u64 {
-        self.lag_max.max(self.message_len_max + FRAME_HEADER_LEN_MAX + ORIGIN_MEMBER_LEN_MAX as u64)
-    }
-}
-
-/// Bytes taken in, and made of them, after which a turn ends, however much more there is. A connection is sent more per
-/// turn ([`SEND_LEN_MAX`]): what comes in can go out, and only who does not read falls behind.
-pub const TURN_LEN_MAX: usize = 256 * 1024;
-
-/// How long a connection may take to end once a close frame was queued for it.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pings after which a client that sent nothing at all is cut (requirements, section 5).
+const SILENT_PINGS_MAX: u8 = 2;
 
 /// How long a log stays in memory after its last message, for the next one.
 const COOL_AFTER: Duration = Duration::from_secs(1);
-
-/// The longest header of a frame that the relay sends.
-const FRAME_HEADER_LEN_MAX: u64 = 10;

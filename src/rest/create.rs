@@ -12,7 +12,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::ApiError;
 use super::object;
 use crate::budget::Permit;
-use crate::channel::{ChannelId, ChannelSpec, Pattern, Token};
+use crate::channel::{ChannelId, ChannelSpec, Pattern, SlowPolicy, Token};
 use crate::http::query;
 
 /// The largest integer that every JSON reader keeps exactly (RFC 8259, section 6).
@@ -28,6 +28,8 @@ pub struct ChannelRequest {
     pub timeout: Option<Duration>,
     pub exclude_sender: bool,
     pub history: u32,
+    /// `None` = as the relay's settings say.
+    pub slow_consumers: Option<SlowPolicy>,
 }
 
 impl ChannelRequest {
@@ -69,8 +71,10 @@ impl ChannelRequest {
         draft.finish()
     }
 
-    /// The channel asked for, under this id, with this token, and counted by `permit`.
-    pub fn spec(&self, id: ChannelId, token: Token, permit: Permit) -> ChannelSpec {
+    /// The channel asked for, under this id, with this token, and counted by `permit`; `slow_consumers` is what the relay
+    /// does otherwise.
+    pub fn spec(&self, id: ChannelId, token: Token, slow_consumers: SlowPolicy, permit: Permit) -> ChannelSpec {
+        let usual = if self.pattern == Pattern::PubSub { slow_consumers } else { SlowPolicy::Disconnect };
         ChannelSpec {
             id,
             token,
@@ -79,6 +83,7 @@ impl ChannelRequest {
             timeout: self.timeout,
             exclude_sender: self.exclude_sender,
             history: self.history,
+            slow_consumers: self.slow_consumers.unwrap_or(usual),
             permit: Some(permit),
         }
     }
@@ -93,6 +98,7 @@ struct Draft {
     timeout: Option<Option<u64>>,
     exclude_sender: Option<bool>,
     history: Option<u32>,
+    slow_consumers: Option<SlowPolicy>,
 }
 
 impl Draft {
@@ -104,6 +110,7 @@ impl Draft {
             "clientLimit" => self.client_limit.replace(parse_limit("clientLimit", value)?).is_none(),
             "timeout" => self.timeout.replace(parse_limit("timeout", value)?).is_none(),
             "excludeSender" => self.exclude_sender.replace(parse_bool("excludeSender", value)?).is_none(),
+            "slowConsumers" => self.slow_consumers.replace(parse_slow_consumers(value)?).is_none(),
             "history" => self.history.replace(parse_history(value)?).is_none(),
             _ => return Ok(false),
         };
@@ -117,6 +124,10 @@ impl Draft {
             let allowed = format!("false, or true with the pattern {}", Pattern::PubSub.name());
             return Err(invalid("excludeSender", &Value::Bool(true), allowed));
         }
+        if self.slow_consumers == Some(SlowPolicy::Skip) && pattern != Pattern::PubSub {
+            let allowed = format!("disconnect, or skip with the pattern {}", Pattern::PubSub.name());
+            return Err(invalid("slowConsumers", &Value::from(SlowPolicy::Skip.name()), allowed));
+        }
         Ok(ChannelRequest {
             id: self.id,
             pattern,
@@ -124,11 +135,12 @@ impl Draft {
             timeout: self.timeout.unwrap_or(Some(TIMEOUT_DEFAULT_MS)).map(Duration::from_millis),
             exclude_sender,
             history: self.history.unwrap_or(0),
+            slow_consumers: self.slow_consumers,
         })
     }
 }
 
-const FIELDS: &str = "pattern, clientLimit, timeout, excludeSender, history, id";
+const FIELDS: &str = "pattern, clientLimit, timeout, excludeSender, history, slowConsumers, id";
 const TIMEOUT_DEFAULT_MS: u64 = 86_400_000;
 const HISTORY_MAX: u32 = 65_536;
 
@@ -180,6 +192,11 @@ fn parse_history(value: &Value) -> Result<u32, ApiError> {
         .ok_or_else(|| invalid("history", value, format!("an integer from 0 to {HISTORY_MAX}")))
 }
 
+fn parse_slow_consumers(value: &Value) -> Result<SlowPolicy, ApiError> {
+    let allowed = || SlowPolicy::ALL.map(|policy| format!("\"{}\"", policy.name())).join(", ");
+    value.as_str().and_then(SlowPolicy::parse).ok_or_else(|| invalid("slowConsumers", value, allowed()))
+}
+
 /// An integer, be it written as `1` or as `1.0`: JSON does not tell them apart, and neither does JSON Schema.
 fn integer(value: &Value) -> Option<i64> {
     let whole = |number: &f64| number.fract() == 0.0 && number.abs() <= SAFE_INTEGER_MAX as f64;
@@ -208,10 +225,10 @@ fn invalid(name: &'static str, was: &Value, allowed: String) -> ApiError {
 /// The same, for the OpenAPI document.
 impl PartialSchema for ChannelRequest {
     fn schema() -> RefOr<Schema> {
-        let with_sender = [(
+        let of_pub_sub = [(
             "anyOf",
             json!([
-                { "properties": { "excludeSender": { "const": false } } },
+                { "properties": { "excludeSender": { "const": false }, "slowConsumers": { "const": SlowPolicy::Disconnect.name() } } },
                 { "properties": { "pattern": { "const": Pattern::PubSub.name() } } }
             ]),
         )];
@@ -248,10 +265,11 @@ impl PartialSchema for ChannelRequest {
                     .default(Some(json!(0)))
                     .description(Some("Messages kept for clients that join later.")),
             )
+            .property("slowConsumers", slow_consumers_schema())
             .property("id", id_schema())
             .property("auth", auth)
             .additional_properties(Some(AdditionalProperties::FreeForm(false)))
-            .extensions(Some(with_sender.into_iter().collect()))
+            .extensions(Some(of_pub_sub.into_iter().collect()))
             .examples([json!({ "pattern": "echo" }), json!({ "pattern": "pub-sub", "clientLimit": 2, "history": 10 })])
             .into()
     }
@@ -269,6 +287,18 @@ pub(super) fn pattern_schema() -> Object {
         .schema_type(Type::String)
         .enum_values(Some(Pattern::ALL.map(Pattern::name)))
         .description(Some("How messages travel."))
+        .build()
+}
+
+/// What becomes of slow clients.
+pub(super) fn slow_consumers_schema() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(SlowPolicy::ALL.map(SlowPolicy::name)))
+        .description(Some(
+            "What becomes of clients that fall too far behind: closed with 4408, or (pub-sub only) taken to the newest \
+             message. Without it, as the relay is set.",
+        ))
         .build()
 }
 
@@ -310,6 +340,7 @@ mod tests {
                 timeout: Some(Duration::from_secs(86_400)),
                 exclude_sender: false,
                 history: 0,
+                slow_consumers: None,
             }
         );
     }
@@ -327,6 +358,7 @@ mod tests {
                 timeout: Some(Duration::from_millis(1 << 53)),
                 exclude_sender: true,
                 history: 65_536,
+                slow_consumers: None,
             }
         );
         let request = parse(r#"{"pattern":"echo","clientLimit":-1,"timeout":-1,"excludeSender":false}"#).unwrap();
@@ -349,6 +381,8 @@ mod tests {
             (r#""history":-1"#, "history", "-1"),
             (r#""excludeSender":1"#, "excludeSender", "1"),
             (r#""excludeSender":true"#, "excludeSender", "true"),
+            (r#""slowConsumers":"wait""#, "slowConsumers", "\"wait\""),
+            (r#""slowConsumers":"skip""#, "slowConsumers", "\"skip\""),
             (r#""id":"""#, "id", "\"\""),
             (r#""id":"a b""#, "id", "\"a b\""),
             (r#""id":7"#, "id", "7"),

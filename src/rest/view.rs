@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::SAFE_INTEGER_MAX;
-use super::create::{id_schema, pattern_schema};
+use super::create::{id_schema, pattern_schema, slow_consumers_schema};
 use crate::channel::{ChannelId, ChannelView, Token};
 use crate::http::{Response, Status};
 
@@ -92,6 +92,8 @@ pub(super) struct Data<'a> {
     exclude_sender: bool,
     /// Messages kept for clients that join later.
     history: u32,
+    #[schema(schema_with = slow_consumers_schema)]
+    slow_consumers: &'static str,
 }
 
 impl Data<'_> {
@@ -106,6 +108,7 @@ impl Data<'_> {
             clients: view.clients,
             exclude_sender: view.exclude_sender,
             history: view.history,
+            slow_consumers: view.slow_consumers.name(),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! One WebSocket connection: what it has received in part, what it is to be sent, and how it ends.
 
 mod order;
+mod rate;
+mod skip;
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -12,6 +14,8 @@ use crate::time::Time;
 use crate::ws::{CloseCode, Decoder, MessageKind, Opcode, frame_len, server_header};
 
 use order::Order;
+
+pub use rate::{Allowance, Rates};
 
 /// The state of a connection, from its upgrade until its socket is closed.
 #[derive(Debug)]
@@ -27,6 +31,10 @@ pub struct Session {
     pub expires_at: Option<Time>,
     /// Whether the client may send messages.
     pub may_publish: bool,
+    /// What it may still send; `None` = as much as it likes.
+    pub allowance: Option<Box<Allowance>>,
+    /// Pings since the client was last heard of.
+    pub silent_for: u8,
     /// Whether the client has closed its sending side.
     pub hung_up: bool,
     /// Set while the session stands in the relay's list of those that have something to send.
@@ -115,6 +123,8 @@ impl Session {
             deadline: None,
             expires_at: None,
             may_publish: true,
+            silent_for: 0,
+            allowance: None,
             hung_up: false,
             queued: false,
             cursor,
@@ -176,7 +186,7 @@ impl Session {
     pub fn close(&mut self, code: CloseCode, head: u64) {
         debug_assert!(self.phase == Phase::Open);
         self.farewell = Some(code);
-        (self.phase, self.log_end) = match code {
+        let (phase, log_end) = match code {
             CloseCode::GoingAway | CloseCode::ChannelDeleted | CloseCode::ChannelExpired => {
                 (Phase::Closing, LogEnd::At(head))
             }
@@ -189,13 +199,17 @@ impl Session {
             | CloseCode::RateLimit
             | CloseCode::TooLarge => (Phase::Ending, LogEnd::NextRecord),
         };
+        (self.phase, self.log_end) = (phase, if self.is_skipping() { self.log_end } else { log_end });
         self.forget_order();
     }
 
     /// Begins to end without a close frame: the client has gone, or at least will not answer.
     pub fn abandon(&mut self) {
         debug_assert!(self.phase == Phase::Open);
-        (self.phase, self.log_end) = (Phase::Ending, LogEnd::NextRecord);
+        self.phase = Phase::Ending;
+        if !self.is_skipping() {
+            self.log_end = LogEnd::NextRecord;
+        }
         self.forget_order();
     }
 
@@ -302,7 +316,7 @@ impl Session {
 
     /// Whether the session is open and has been sent everything up to `head`.
     pub fn is_idle(&self, head: u64) -> bool {
-        self.phase == Phase::Open && self.cursor.offset() == head && self.outbox.is_empty()
+        self.phase == Phase::Open && self.cursor.offset() == head && self.outbox.is_empty() && !self.is_skipping()
     }
 
     /// Whether there is something to send, or being sent.

@@ -54,9 +54,17 @@ impl Shard {
             self.relay.leave(place);
             return;
         }
+        // Sent bytes that nobody acknowledges for as long as a silent client is kept tell of a dead peer too.
+        if let Some(interval) = self.ping_interval {
+            let unacked_ms_max = UNACKED_INTERVALS_MAX * interval.as_millis() as u32;
+            let _ = rustix::net::sockopt::set_tcp_user_timeout(&socket, unacked_ms_max);
+        }
         let ends_at = terms.ends_at.map(|at| Time::from_start(at.saturating_duration_since(self.started)));
         let terms = Terms { rights: terms.rights, ends_at };
         let client = self.relay.join(now, place, &response, terms);
         self.adopt(now, client, socket, permit, received);
     }
 }
+
+/// How long sent data may be unacknowledged, in ping intervals.
+const UNACKED_INTERVALS_MAX: u32 = 2;

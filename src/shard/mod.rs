@@ -36,6 +36,8 @@ pub struct Shard {
     mailbox: Mailbox,
     /// The sending end of the mailbox, for the seats that the shard gives out.
     handle: ShardHandle,
+    /// Between two pings of a client; `None` = there are none.
+    ping_interval: Option<Duration>,
     /// How long to look for work before sleeping; zero = not at all.
     spin: Duration,
     /// When the shard started: time zero of its relay.
@@ -50,7 +52,12 @@ impl Shard {
     /// # Errors
     /// The kernel gives no ring: io_uring is forbidden here, or too old.
     pub fn new(index: u16, config: &ServeConfig, mailbox: Mailbox, handle: ShardHandle) -> io::Result<Shard> {
-        let limits = Limits { message_len_max: config.max_message_size, lag_max: config.max_lag };
+        let limits = Limits {
+            ping_interval: config.ping_interval,
+            message_rate: config.message_rate,
+            byte_rate: config.byte_rate,
+            ..Limits::new(config.max_message_size, config.max_lag)
+        };
         Ok(Shard {
             relay: Relay::new(index, limits),
             ring: Ring::new(RING_SIZE)?,
@@ -60,6 +67,7 @@ impl Shard {
             completions: Vec::new(),
             mailbox,
             handle,
+            ping_interval: config.ping_interval,
             spin: config.spin(),
             started: Instant::now(),
             ending: false,

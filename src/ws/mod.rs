@@ -8,7 +8,7 @@ mod utf8;
 
 pub use close::CloseCode;
 pub use decoder::{Decoder, Event};
-pub use frame::{FrameHeader, Opcode, frame_len, server_header};
+pub use frame::{FrameHeader, HEADER_LEN_MAX, Opcode, frame_len, server_header};
 
 /// Whether a message is text (UTF-8) or binary.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -21,7 +21,7 @@ fn a_get_creates_and_deletes() {
     assert_eq!(body["token"].as_str().unwrap().len(), 32);
     let data = json!({
         "id": "room", "port": 8080, "pattern": "pub-sub", "timeout": 200, "countdown": 200, "clientLimit": 3,
-        "clients": 0, "excludeSender": true, "history": 7
+        "clients": 0, "excludeSender": true, "history": 7, "slowConsumers": "disconnect"
     });
     assert_eq!(body["data"], data);
     client.send(get("/channel/create?pattern=echo&clientLimit=&timeout="));

@@ -22,7 +22,7 @@ fn a_channel_is_created_read_listed_and_deleted() {
     assert!(token.len() == 32 && token.bytes().all(|byte| byte.is_ascii_hexdigit()), "{body}");
     let data = json!({
         "id": "room", "port": 8080, "pattern": "pub-sub", "timeout": 200, "countdown": 200, "clientLimit": 3,
-        "clients": 0, "excludeSender": false, "history": 7
+        "clients": 0, "excludeSender": false, "history": 7, "slowConsumers": "disconnect"
     });
     assert_eq!(body["data"], data);
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::TryRecvError;
 use futures_channel::oneshot;
 use ringrelay::budget::Budget;
-use ringrelay::channel::{ChannelSpec, ChannelView};
+use ringrelay::channel::{ChannelSpec, ChannelView, SlowPolicy};
 use ringrelay::front::{self, FrontSettings};
 use ringrelay::handoff::{AdmitError, CreateError, Join, Mailbox, Place, Seat, ShardHandle, ToShard};
 use ringrelay::http::Origins;
@@ -28,6 +28,7 @@ pub fn settings() -> FrontSettings {
         readme: render_guide("# The guide\n").into(),
         cors: Origins::ALL,
         browser_only: false,
+        slow_consumers: SlowPolicy::Disconnect,
         auth: None,
         jwt: None,
         token_len: 32,
@@ -150,12 +151,12 @@ fn start_shard(joined: mpsc::Sender<Join>) -> (ShardHandle, JoinHandle<()>) {
                     let _ = reply.send(channels.len() as u64);
                     channels.clear();
                 }
-                ToShard::Admit { id, token, reply } => {
+                ToShard::Admit { id, credentials, reply } => {
                     let seat = || Seat::new(Place { slot: 1, generation: 1 }, own.clone());
-                    let _ = reply.send(admit(channels.get(id.as_str()), &token).map(|()| seat()));
+                    let _ = reply.send(admit(channels.get(id.as_str()), credentials.token()).map(|()| seat()));
                 }
-                ToShard::Check { id, token, reply } => {
-                    let _ = reply.send(admit(channels.get(id.as_str()), &token));
+                ToShard::Check { id, credentials, reply } => {
+                    let _ = reply.send(admit(channels.get(id.as_str()), credentials.token()));
                 }
                 ToShard::Join(join) => {
                     let _ = joined.send(join);
@@ -184,10 +185,10 @@ fn receive(mailbox: &Mailbox) -> Option<ToShard> {
     }
 }
 
-fn admit(channel: Option<&ChannelSpec>, token: &str) -> Result<(), AdmitError> {
+fn admit(channel: Option<&ChannelSpec>, token: Option<&str>) -> Result<(), AdmitError> {
     match channel {
         None => Err(AdmitError::NoSuchChannel),
-        Some(spec) if !spec.token.matches(token) => Err(AdmitError::WrongToken),
+        Some(spec) if token.is_some_and(|token| !spec.token.matches(token)) => Err(AdmitError::WrongToken),
         Some(spec) if spec.client_limit == Some(0) => Err(AdmitError::Full),
         Some(_) => Ok(()),
     }
@@ -211,6 +212,7 @@ fn view(spec: &ChannelSpec) -> ChannelView {
         countdown: spec.timeout,
         exclude_sender: spec.exclude_sender,
         history: spec.history,
+        slow_consumers: spec.slow_consumers,
         clients: 0,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use ringrelay::channel::{
-    AdmitError, ChannelId, ChannelSpec, ClientId, ORIGIN_MEMBER_LEN_MAX, Origin, Pattern, Rights, Token,
+    AdmitError, ChannelId, ChannelSpec, ClientId, ORIGIN_MEMBER_LEN_MAX, Origin, Pattern, Rights, SlowPolicy, Token,
 };
 use ringrelay::chunk::Piece;
 use ringrelay::relay::{Input, Limits, Output, Relay, Terms};
@@ -103,7 +103,7 @@ impl World {
         let mut world = World {
             random,
             now: Time::ZERO,
-            relay: Relay::new(0, Limits { message_len_max: MESSAGE_LEN_MAX, lag_max }),
+            relay: Relay::new(0, Limits::new(MESSAGE_LEN_MAX, lag_max)),
             channels: Vec::new(),
             clients: Vec::new(),
             joined: 0,
@@ -213,6 +213,7 @@ impl World {
             timeout: channel.timeout,
             exclude_sender: channel.exclude_sender,
             history: channel.history as u32,
+            slow_consumers: SlowPolicy::Disconnect,
             permit: None,
         };
         let view = self.relay.create(self.now, spec).expect("the id is new");

@@ -59,6 +59,8 @@ impl Relay {
     /// The same with variables in its environment.
     pub fn start_in(environment: &[(&str, &str)], flags: &[&str]) -> Relay {
         let mut command = ringrelay();
+        // Tests that are about pings, or about rates, ask for them.
+        command.envs([("RINGRELAY_PING_INTERVAL", "0"), ("RINGRELAY_REQUEST_RATE", "0")]);
         command.envs(environment.iter().copied());
         command.args(["serve", "--host", "127.0.0.1"]);
         for (flag, value) in [("--port", "0"), ("--shards", "2"), ("--drain", "1")] {

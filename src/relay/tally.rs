@@ -1,0 +1,39 @@
+//! What happened on a shard, counted for its metrics.
+
+use crate::channel::SlowPolicy;
+use crate::ws::CloseCode;
+
+/// What has happened since it was last asked for.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Connections that the relay began to close, or that closed, by code (0 = without one); in no order.
+    pub closes: Vec<(u16, u64)>,
+    /// Clients that were further behind than they may be, and by how many bytes they were.
+    pub slow: Vec<(SlowPolicy, u64)>,
+    /// Messages' bytes that clients were not sent because they were too far behind.
+    pub skipped_len: u64,
+    /// Clients cut because they were silent for two pings.
+    pub dead: u64,
+    /// Clients closed because the shard's memory was used up.
+    pub reclaimed: u64,
+    /// Histories given up for the same reason.
+    pub histories_cut: u64,
+}
+
+impl Tally {
+    pub(super) fn closed(&mut self, code: CloseCode) {
+        let code = code.code().unwrap_or(0);
+        match self.closes.iter_mut().find(|(known, _)| *known == code) {
+            Some((_, count)) => *count += 1,
+            None => self.closes.push((code, 1)),
+        }
+    }
+
+    /// Whether nothing has happened.
+    pub fn is_empty(&self) -> bool {
+        let Tally { closes, slow, skipped_len, dead, reclaimed, histories_cut } = self;
+        closes.is_empty()
+            && slow.is_empty()
+            && [skipped_len, dead, reclaimed, histories_cut].iter().all(|count| **count == 0)
+    }
+}
