@@ -9,38 +9,46 @@ use std::thread::{self, JoinHandle};
 use futures_channel::oneshot;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::CpuSet;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::ServeConfig;
 use crate::front::{self, FrontSettings};
 use crate::handoff::{Mailbox, ShardHandle, ToShard};
+use crate::jwt::Verifier;
+use crate::metrics::{Metrics, Reload};
 use crate::registry::Registry;
 use crate::shard::Shard;
 
 /// Runs the relay until SIGTERM or SIGINT, and says on standard output where it listens once it does.
 ///
 /// # Errors
-/// The address cannot be listened on, or the kernel gives no ring.
+/// The address cannot be listened on, the kernel gives no ring, or a file of keys cannot be used.
 pub fn run(config: &ServeConfig) -> io::Result<()> {
     small_pages();
     raise_open_files();
-    // Before the first connection: from now on these signals mean a shutdown in order.
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let jwt = config.jwt.as_ref().map(Verifier::load).transpose().map_err(io::Error::other)?.map(Arc::new);
+    // Before the first connection: from now on these signals mean a shutdown in order, or to read files anew.
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let cores = allowed_cores();
     let shards = start_shards(config, &cores)?;
     let registry = Registry::new(shards.iter().map(|shard| shard.handle.clone()).collect());
-    let fronts = start_fronts(config, &cores, &registry)?;
+    let metrics = Arc::new(Metrics::new());
+    let fronts = start_fronts(config, &cores, &registry, jwt.clone(), metrics.clone())?;
 
     println!("ringrelay listens on http://{}", fronts.address);
     tracing::info!(shards = shards.len(), address = %fronts.address, "started");
 
-    let signal = signals.forever().next();
+    let mut signal = signals.forever().next();
+    while signal == Some(SIGHUP) {
+        reload(jwt.as_deref(), &metrics);
+        signal = signals.forever().next();
+    }
     tracing::info!(?signal, "closing all connections");
     // A second signal ends the process at once.
     thread::spawn(move || {
-        signals.forever().next();
+        signals.forever().find(|signal| *signal != SIGHUP);
         std::process::exit(1);
     });
     let fronts = fronts.stop();
@@ -49,6 +57,21 @@ pub fn run(config: &ServeConfig) -> io::Result<()> {
     }
     shards.into_iter().map(|shard| shard.thread).chain(fronts).for_each(join);
     Ok(())
+}
+
+/// Reads the files anew that may change while the relay runs. What cannot be used leaves the old in use.
+fn reload(jwt: Option<&Verifier>, metrics: &Metrics) {
+    let Some(jwt) = jwt else { return };
+    match jwt.reload() {
+        Ok(()) => {
+            tracing::info!("the keys of JSON Web Tokens were read anew");
+            metrics.reloads().succeeded(Reload::JwtKeys);
+        }
+        Err(error) => {
+            tracing::error!("{error}; the keys of before stay in use");
+            metrics.reloads().failed(Reload::JwtKeys);
+        }
+    }
 }
 
 /// Has memory counted by the page. In pages of 2 MiB an idle connection holds 1 900 to 2 300 bytes instead of 700, since
@@ -115,7 +138,13 @@ impl RunningFronts {
 }
 
 /// One front beside each shard. All listen on the same address, and the kernel spreads the connections.
-fn start_fronts(config: &ServeConfig, cores: &[usize], registry: &Registry) -> io::Result<RunningFronts> {
+fn start_fronts(
+    config: &ServeConfig,
+    cores: &[usize],
+    registry: &Registry,
+    jwt: Option<Arc<Verifier>>,
+    metrics: Arc<Metrics>,
+) -> io::Result<RunningFronts> {
     let asked = SocketAddr::new(config.host, config.port);
     // Our own fronts share the port, so another relay could share it too, and each would deny the other's channels.
     drop(listen(asked, false)?);
@@ -126,7 +155,7 @@ fn start_fronts(config: &ServeConfig, cores: &[usize], registry: &Registry) -> i
     while listeners.len() < config.shard_count() {
         listeners.push(listen(address, true)?);
     }
-    let settings = FrontSettings::new(config, address.port());
+    let settings = FrontSettings::new(config, address.port(), jwt, metrics);
     let stopping = Arc::new(AtomicBool::new(false));
     let mut fronts = RunningFronts { address, stopping, stops: Vec::new(), threads: Vec::new() };
     for (index, listener) in listeners.into_iter().enumerate() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::ops::Bound;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,7 @@ pub fn settings() -> FrontSettings {
         deflate: false,
         slow_consumers: SlowPolicy::Disconnect,
         auth: None,
+        jwt: None,
         token_len: 32,
         id_half_len: 4,
         uri_len_max: 8 << 10,
@@ -50,6 +51,7 @@ pub fn settings() -> FrontSettings {
         proxy_protocol: false,
         speaks_tls: false,
         stop_grace: Duration::from_millis(200),
+        metrics: Arc::default(),
     }
 }
 
