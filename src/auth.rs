@@ -11,13 +11,14 @@ use crate::http::Method;
 
 /// The API's token with the rules that say where it is needed. Never printed: `Debug` hides the token.
 pub struct Auth {
-    token: Box<str>,
+    /// `None` = there is none: what is guarded is open to bearers of other tokens alone.
+    token: Option<Box<str>>,
     rules: Rules,
 }
 
 impl Auth {
-    pub fn new(token: String, rules: Rules) -> Auth {
-        Auth { token: token.into(), rules }
+    pub fn new(token: impl Into<Option<String>>, rules: Rules) -> Auth {
+        Auth { token: token.into().map(Box::from), rules }
     }
 
     /// Whether `method` on `path` needs the token. A resource that can be asked for in several ways is guarded if one of
@@ -28,7 +29,7 @@ impl Auth {
 
     /// Whether this is the token, in a time that depends on the lengths alone.
     pub fn accepts(&self, given: &str) -> bool {
-        self.token.as_bytes().ct_eq(given.as_bytes()).into()
+        self.token.as_ref().is_some_and(|token| token.as_bytes().ct_eq(given.as_bytes()).into())
     }
 }
 
@@ -155,5 +156,6 @@ mod tests {
             assert!(!auth.accepts(given), "{given}");
         }
         assert!(!format!("{auth:?}").contains("secret"));
+        assert!(!Auth::new(None, Rules::default()).accepts(""), "without a token nothing is it");
     }
 }

@@ -3,12 +3,13 @@
 //! The modules along the path of a byte, from the socket in to the socket out:
 //!
 //! - [`server`] starts everything and ends it on a signal;
-//! - [`front`] accepts connections and speaks HTTP ([`http`], [`route`], [`rest`], [`pages`], [`auth`]);
+//! - [`front`] accepts connections and speaks HTTP ([`http`], [`route`], [`rest`], [`pages`], [`auth`], [`jwt`]);
 //! - [`handoff`] carries requests and upgraded sockets from a front to the shard that owns the channel ([`registry`]);
 //! - [`tls`] is what lies between them and the socket, if there is a certificate;
 //! - [`shard`] is the thread that drives one io_uring ([`ring`]) and, with it, one [`relay`];
 //! - [`relay`] decides, without sockets or clocks: it holds the connections ([`session`], [`ws`], [`outbox`]) and the
-//!   channels ([`channel`]) whose logs they read ([`chunk`]).
+//!   channels ([`channel`]) whose logs they read ([`chunk`]);
+//! - [`metrics`] is what all of them count.
 //!
 //! [`bench`] is the load generator behind `ringrelay bench`; it shares nothing with the relay.
 
@@ -19,6 +20,7 @@ pub mod server;
 pub mod auth;
 pub mod front;
 pub mod http;
+pub mod jwt;
 pub mod pages;
 pub mod rest;
 pub mod route;
@@ -28,6 +30,8 @@ pub mod handoff;
 pub mod peer;
 pub mod registry;
 pub mod tls;
+
+pub mod metrics;
 
 pub mod ring;
 pub mod shard;

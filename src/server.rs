@@ -1,5 +1,7 @@
 //! Starts the shards and the fronts, and ends them on a signal.
 
+mod files;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,45 +15,45 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::config::{ServeConfig, SslConfig};
+use crate::config::ServeConfig;
 use crate::front::{self, FrontSettings};
 use crate::handoff::{Mailbox, ShardHandle, ToShard};
+use crate::metrics::{self, Metrics};
 use crate::registry::Registry;
 use crate::shard::Shard;
-use crate::tls;
+
+use files::Files;
 
 /// Runs the relay until SIGTERM or SIGINT, and says on standard output where it listens once it does.
 ///
 /// # Errors
-/// The address cannot be listened on, or the kernel gives no ring.
+/// The address cannot be listened on, the kernel gives no ring, or a file of keys cannot be used.
 pub fn run(config: &ServeConfig) -> io::Result<()> {
     small_pages();
     raise_open_files();
+    let files = Files::load(config)?;
     // Before the first connection: from now on these signals mean a shutdown in order.
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    let tls = config.ssl.as_ref().map(load_certificate).transpose()?;
-    // Without a certificate it ends the relay, as a closed terminal does.
-    if tls.is_some() {
+    // Without files it ends the relay, as a closed terminal does.
+    if files.are_there() {
         signals.add_signal(SIGHUP)?;
     }
     let cores = allowed_cores();
-    let shards = start_shards(config, &cores)?;
+    let metrics = Arc::new(Metrics::new());
+    let shards = start_shards(config, &cores, &metrics)?;
     let registry = Registry::new(shards.iter().map(|shard| shard.handle.clone()).collect());
-    let fronts = start_fronts(config, &cores, &registry, tls.clone())?;
+    let fronts = start_fronts(config, &cores, &registry, &files, metrics.clone())?;
 
-    let scheme = if tls.is_some() { "https" } else { "http" };
+    let scheme = if files.tls.is_some() { "https" } else { "http" };
     println!("ringrelay listens on {scheme}://{}", fronts.address);
     tracing::info!(shards = shards.len(), address = %fronts.address, "started");
 
-    let mut end = None;
-    for signal in signals.forever() {
-        if signal != SIGHUP {
-            end = Some(signal);
-            break;
-        }
-        tls.iter().for_each(reload_certificate);
+    let mut signal = signals.forever().next();
+    while signal == Some(SIGHUP) {
+        files.reload(&metrics);
+        signal = signals.forever().next();
     }
-    tracing::info!(signal = end, "closing all connections");
+    tracing::info!(?signal, "closing all connections");
     // A second signal ends the process at once.
     thread::spawn(move || {
         signals.forever().find(|signal| *signal != SIGHUP);
@@ -63,29 +65,6 @@ pub fn run(config: &ServeConfig) -> io::Result<()> {
     }
     shards.into_iter().map(|shard| shard.thread).chain(fronts).for_each(join);
     Ok(())
-}
-
-fn load_certificate(ssl: &SslConfig) -> io::Result<tls::Acceptor> {
-    let acceptor = tls::Acceptor::load(&ssl.cert_path, &ssl.key_path).map_err(io::Error::other)?;
-    warn_of_exposed_key(&acceptor);
-    Ok(acceptor)
-}
-
-/// SIGHUP: new connections get what the files hold now, and those that there are stay as they are.
-fn reload_certificate(acceptor: &tls::Acceptor) {
-    match acceptor.reload() {
-        Ok(()) => {
-            tracing::info!("the certificate was reloaded");
-            warn_of_exposed_key(acceptor);
-        }
-        Err(error) => tracing::error!(%error, "the certificate was not reloaded: the old one stays"),
-    }
-}
-
-fn warn_of_exposed_key(acceptor: &tls::Acceptor) {
-    if acceptor.key_is_exposed() {
-        tracing::warn!("ssl-key-path: others than its owner may read the key; take that away (chmod 600)");
-    }
 }
 
 /// Has memory counted by the page. In pages of 2 MiB an idle connection holds 1 900 to 2 300 bytes instead of 700, since
@@ -109,17 +88,24 @@ struct RunningShard {
     thread: JoinHandle<()>,
 }
 
-fn start_shards(config: &ServeConfig, cores: &[usize]) -> io::Result<Vec<RunningShard>> {
-    (0..config.shard_count()).map(|index| start_shard(index, config, core_of(index, cores))).collect()
+fn start_shards(config: &ServeConfig, cores: &[usize], metrics: &Metrics) -> io::Result<Vec<RunningShard>> {
+    (0..config.shard_count())
+        .map(|index| start_shard(index, config, core_of(index, cores), metrics.add_shard()))
+        .collect()
 }
 
-fn start_shard(index: usize, config: &ServeConfig, core: Option<usize>) -> io::Result<RunningShard> {
+fn start_shard(
+    index: usize,
+    config: &ServeConfig,
+    core: Option<usize>,
+    metrics: Arc<metrics::Shard>,
+) -> io::Result<RunningShard> {
     let (handle, mailbox) = Mailbox::new()?;
     let (own_handle, config) = (handle.clone(), config.clone());
     let (started, start) = mpsc::channel();
     let thread = thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
         pin(core);
-        match Shard::new(index as u16, &config, mailbox, own_handle) {
+        match Shard::new(index as u16, &config, mailbox, own_handle, metrics) {
             Ok(shard) => {
                 let _ = started.send(Ok(()));
                 shard.run();
@@ -156,7 +142,8 @@ fn start_fronts(
     config: &ServeConfig,
     cores: &[usize],
     registry: &Registry,
-    tls: Option<tls::Acceptor>,
+    files: &Files,
+    metrics: Arc<Metrics>,
 ) -> io::Result<RunningFronts> {
     let asked = SocketAddr::new(config.host, config.port);
     // Our own fronts share the port, so another relay could share it too, and each would deny the other's channels.
@@ -168,7 +155,7 @@ fn start_fronts(
     while listeners.len() < config.shard_count() {
         listeners.push(listen(address, true)?);
     }
-    let settings = FrontSettings::new(config, address.port(), tls);
+    let settings = FrontSettings::new(config, address.port(), files.tls.clone(), files.jwt.clone(), metrics);
     let stopping = Arc::new(AtomicBool::new(false));
     let mut fronts = RunningFronts { address, stopping, stops: Vec::new(), threads: Vec::new() };
     for (index, listener) in listeners.into_iter().enumerate() {

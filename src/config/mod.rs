@@ -134,8 +134,8 @@ pub struct ServeConfig {
 /// What guards the API.
 #[derive(Clone, Debug)]
 pub struct AuthConfig {
-    /// What a client has to know: visible ASCII, not empty.
-    pub token: Secret,
+    /// What a client has to know: visible ASCII, not empty. `None` = only JSON Web Tokens open what is guarded.
+    pub token: Option<Secret>,
     /// What it guards.
     pub resources: Rules,
 }

@@ -273,7 +273,7 @@ fn secrets_are_never_shown() {
     let loaded = loaded(&["--auth", "--token", "hunter2hunter2hunter2"], &[], "");
     let shown = format!("{loaded:?}{}{}", to_text(&loaded.settings), to_json(&loaded.settings));
     assert!(!shown.contains("hunter") && shown.contains("********"), "{shown}");
-    assert_eq!(loaded.config.auth.expect("guarded").token.reveal(), "hunter2hunter2hunter2");
+    assert_eq!(loaded.config.auth.expect("guarded").token.expect("given").reveal(), "hunter2hunter2hunter2");
 }
 
 #[test]

@@ -106,9 +106,11 @@ impl Values {
     }
 
     fn auth(&self) -> Option<AuthConfig> {
-        let token = self.secret("auth-token").filter(|_| self.bool("auth"))?;
+        if !self.bool("auth") {
+            return None;
+        }
         let resources = Rules::parse(self.text("auth-resources")).expect("it was checked");
-        Some(AuthConfig { token: token.clone(), resources })
+        Some(AuthConfig { token: self.secret("auth-token").cloned(), resources })
     }
 
     fn ssl(&self) -> Option<SslConfig> {

@@ -18,6 +18,7 @@ use super::Front;
 use super::connection::Connection;
 use super::entrance::{Denial, Visitor};
 use super::stream::Stream;
+use crate::metrics::{Refusal, Transport};
 
 /// Accepts until `stop`, then sees the connections off.
 pub(super) async fn serve(
@@ -48,6 +49,7 @@ pub(super) async fn serve(
                         tracing::warn!(%error, "cannot accept connections; raise the open-files limit (ulimit -n)");
                         is_out_of_files = true;
                     }
+                    front.metrics.accept_paused();
                     monoio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -100,10 +102,15 @@ fn admit(stream: TcpStream, peer: IpAddr, front: &Rc<Front>, refusals: &Rc<Cell<
     // Answers are written whole, so there is nothing to wait for. Fails if the client is gone already, which the first
     // read will tell.
     let _ = stream.set_nodelay(true);
+    front.metrics.accepted();
     match front.let_in(peer) {
         Ok((entry, permit, visitor)) => {
+            let open = front.metrics.open(if front.settings.speaks_tls { Transport::Tls } else { Transport::Plain });
             let front = front.clone();
-            monoio::spawn(async move { entry.run(pin!(Connection::open(stream, front, visitor, permit))).await });
+            monoio::spawn(async move {
+                entry.run(pin!(Connection::open(stream, front, visitor, permit))).await;
+                drop(open);
+            });
         }
         // Who is over a bound is told so while that costs little, and dropped beyond. A client of TLS would have to be
         // given a handshake first.
@@ -116,8 +123,8 @@ fn admit(stream: TcpStream, peer: IpAddr, front: &Rc<Front>, refusals: &Rc<Cell<
                 refusals.set(refusals.get() - 1);
             });
         }
-        Err(Denial::Told(error)) => front.note_refusal(error.code()),
-        Err(Denial::NoProxy) => front.note_refusal("no_proxy"),
+        Err(Denial::Told(error)) => front.note_refusal(&error),
+        Err(Denial::NoProxy) => front.metrics.refused(Refusal::NoProxy),
     }
 }
 

@@ -22,6 +22,7 @@ use crate::http::{
     CONTINUE, ChunkedDecoder, ChunkedError, Delimiter, Ending, Framing, Grant, Head, HeadLimits, HeadReader,
     LAST_CHUNK, Method, Response, Status, Version, push_chunk,
 };
+use crate::metrics::Refusal;
 use crate::peer::{self, HEADER_LEN_MAX, ProxyHeaderError};
 use crate::rest::ApiError;
 
@@ -91,7 +92,7 @@ impl Connection {
             (Stream::Plain(socket), Some(acceptor)) => (socket, acceptor),
             (stream, _) => return Some(Connection { stream, front, visitor, received, grant }),
         };
-        match Stream::accept(socket, acceptor, received, front.settings.handshake_timeout).await {
+        match Stream::accept(socket, acceptor, received, front.settings.handshake_timeout, &front.metrics).await {
             Ok(stream) => Some(Connection::new(stream, front, visitor)),
             Err(AcceptError::NotTls(socket)) => {
                 Connection::new(Stream::Plain(socket), front, visitor).refuse(&ApiError::NotTls).await;
@@ -142,7 +143,7 @@ impl Connection {
                 Ok(Some(header)) => break header,
                 Ok(None) => {}
                 Err(ProxyHeaderError::Malformed | ProxyHeaderError::TooLong) => {
-                    self.front.note_refusal("proxy_header");
+                    self.front.metrics.refused(Refusal::ProxyHeader);
                     return Err(End::Silent);
                 }
             }
@@ -150,7 +151,7 @@ impl Connection {
             match self.receive(HEADER_LEN_MAX, deadline, true).await {
                 Received::Bytes => {}
                 Received::TimedOut | Received::Closed => {
-                    self.front.note_refusal("proxy_header");
+                    self.front.metrics.refused(Refusal::ProxyHeader);
                     return Err(End::Silent);
                 }
                 Received::Stopped => return Err(End::Silent),
@@ -164,7 +165,7 @@ impl Connection {
                 Ok(place)
             }
             Err(error) if self.front.settings.speaks_tls => {
-                self.front.note_refusal(error.code());
+                self.front.note_refusal(&error);
                 Err(End::Silent)
             }
             Err(error) => Err(End::Refused(error)),
@@ -248,7 +249,10 @@ impl Connection {
             self.make_room(len_max);
             match self.receive(len_max, deadline, is_idle).await {
                 Received::Bytes => {}
-                Received::TimedOut if !is_idle => return Err(ApiError::RequestTimeout.into()),
+                Received::TimedOut if !is_idle => {
+                    self.front.metrics.refused(Refusal::HeadTimeout);
+                    return Err(ApiError::RequestTimeout.into());
+                }
                 Received::TimedOut | Received::Stopped | Received::Closed => return Err(End::Silent),
             }
         }
@@ -300,7 +304,10 @@ impl Connection {
     async fn receive_body(&mut self, end: usize, deadline: Instant) -> Result<(), End> {
         match self.receive(end, deadline, false).await {
             Received::Bytes => Ok(()),
-            Received::TimedOut => Err(ApiError::RequestTimeout.into()),
+            Received::TimedOut => {
+                self.front.metrics.refused(Refusal::BodyTimeout);
+                Err(ApiError::RequestTimeout.into())
+            }
             Received::Stopped | Received::Closed => Err(End::Silent),
         }
     }
@@ -370,7 +377,7 @@ impl Connection {
 
     /// Answers with an error, and sees to it that the client can read it.
     async fn refuse(mut self, error: &ApiError) {
-        self.front.note_refusal(error.code());
+        self.front.note_refusal(error);
         // The head may be what is wrong, so this is all that is known of the method.
         let to_head = self.received.starts_with(b"HEAD ");
         if self.respond(error.response(), Ending::Close, to_head).await.is_ok() {

@@ -82,7 +82,7 @@ impl Front {
         let (addresses, now) = (&self.settings.addresses, Instant::now());
         match asked {
             // Who watches a relay must not be told that it is gone.
-            Ok(Action::Health | Action::Ready) => Ok(None),
+            Ok(Action::Health | Action::Ready | Action::Metrics) => Ok(None),
             Ok(Action::Connect(_)) if visitor.is_proxy => addresses.connect(client, now).map_err(refusal),
             Ok(Action::Connect(_)) if visitor.is_paid.take() => Ok(None),
             Ok(Action::Connect(_)) => addresses.connect_again(client, now).map(|()| None).map_err(refusal),
@@ -109,11 +109,6 @@ impl Front {
         let permit = self.settings.channels.take().ok_or(ApiError::TooManyChannels)?;
         let place = self.settings.addresses.create(client, Instant::now()).map_err(refusal)?;
         Ok(both(permit, place))
-    }
-
-    /// Notes that somebody was refused or closed, and why: the one place to count that.
-    pub(super) fn note_refusal(&self, code: &'static str) {
-        tracing::debug!(code, "refused");
     }
 }
 
@@ -142,6 +137,7 @@ pub(super) fn is_for_admitted_pages(action: &Action) -> bool {
         | Action::Cluster
         | Action::Health
         | Action::Ready
+        | Action::Metrics
         | Action::Options(_)
         | Action::AdministrationOptions(_) => false,
     }
@@ -149,7 +145,8 @@ pub(super) fn is_for_admitted_pages(action: &Action) -> bool {
 
 fn refusal(refusal: AddressRefusal) -> ApiError {
     match refusal {
-        AddressRefusal::TooOften { wait } => ApiError::RateLimited { wait },
+        AddressRefusal::ConnectsTooOften { wait } => ApiError::ConnectionRate { wait },
+        AddressRefusal::RequestsTooOften { wait } => ApiError::RequestRate { wait },
         AddressRefusal::TooManyConnections => ApiError::TooManyConnectionsFromAddress,
         AddressRefusal::TooManyChannels => ApiError::TooManyChannelsFromAddress,
     }

@@ -4,14 +4,16 @@ use std::net::IpAddr;
 
 use futures_channel::oneshot;
 
+use super::admission::Admission;
 use super::entrance::{Visitor, is_for_admitted_pages};
 use super::listing::Listing;
 use super::{Front, guard};
 use crate::budget::Permit;
-use crate::channel::{ChannelId, Token};
-use crate::handoff::{CreateError, Credentials, Reply, Seat, ShardHandle, Terms, ToShard};
+use crate::channel::ChannelId;
+use crate::handoff::{CreateError, Reply, Seat, ShardHandle, Terms, ToShard};
 use crate::http::upgrade::UpgradeError;
-use crate::http::{Framing, Head, Response, Status, Target, query, upgrade};
+use crate::http::{Framing, Head, Response, Status, Target, upgrade};
+use crate::metrics;
 use crate::pages;
 use crate::rest::{self, ApiError, ChannelRequest};
 use crate::route::{self, Action};
@@ -50,7 +52,7 @@ pub(super) async fn answer(front: &Front, request: Request<'_>) -> Answer {
     match act(front, request).await {
         Ok(answer) => answer,
         Err(error) => {
-            front.note_refusal(error.code());
+            front.note_refusal(&error);
             Answer::Response(error.response())
         }
     }
@@ -89,6 +91,7 @@ async fn act(front: &Front, request: Request<'_>) -> Result<Answer, ApiError> {
         Action::Cluster => rest::cluster(&settings.public_url),
         Action::Health => rest::health(),
         Action::Ready => rest::readiness(front.live.is_draining()),
+        Action::Metrics => Response::of_type(metrics::CONTENT_TYPE, Status::OK, settings.metrics.text().into_bytes()),
         Action::AdministrationOptions(allow) if !settings.cors.is_list() => allowing(allow),
         Action::Options(allow) | Action::AdministrationOptions(allow) => options(front, request, allow),
     };
@@ -118,7 +121,7 @@ async fn list(front: &Front) -> Result<Answer, ApiError> {
 }
 
 /// The channel that a body asks for.
-fn posted(request: Request<'_>) -> Result<ChannelRequest, ApiError> {
+pub(super) fn posted(request: Request<'_>) -> Result<ChannelRequest, ApiError> {
     if request.head.framing == Framing::None {
         return Err(ApiError::BodyMissing);
     }
@@ -177,23 +180,21 @@ async fn connect(
     place: Option<Permit>,
 ) -> Result<Answer, ApiError> {
     let accept = upgrade::check(request.head, request.head.fields(request.received));
-    let token = query::parameter(query, "token").map_err(|_| ApiError::Query)?;
+    let admission = Admission::of(front, request, query, &id)?;
     let shard = front.registry.owner(&id).clone();
-    match (accept, token) {
-        (Ok(accept), Some(token)) => {
-            let credentials = Credentials::Token(Token::new(token));
+    match (accept, admission) {
+        (Ok(accept), Some(Admission { credentials, terms })) => {
             let compression = compression(front, request)?;
             let reply = ask(&shard, |reply| ToShard::Admit { id, credentials, reply });
             let seat = front.answered(reply).await??;
-            let terms = Terms { window: compression.map(|agreed| agreed.window), ..Terms::UNLIMITED };
+            let terms = Terms { window: compression.map(|agreed| agreed.window), ..terms };
             let response = accept.response(compression.map(Agreed::response).as_deref());
             Ok(Answer::Join { seat, terms, response, place })
         }
         (Ok(_), None) => Err(ApiError::TokenMissing),
         // A browser does not tell a page why its WebSocket was refused. The same request without the upgrade does, and
         // takes no place that another could have.
-        (Err(error @ upgrade::UpgradeError::NotAsked), Some(token)) => {
-            let credentials = Credentials::Token(Token::new(token));
+        (Err(error @ upgrade::UpgradeError::NotAsked), Some(Admission { credentials, .. })) => {
             let reply = ask(&shard, |reply| ToShard::Check { id, credentials, reply });
             front.answered(reply).await??;
             Err(error.into())

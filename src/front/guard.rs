@@ -1,10 +1,13 @@
-//! Whether a request may go on: where the API token is needed, it has to be in it.
+//! Whether a request may go on: where the API token is needed, it has to be in it. To create a channel or to connect to
+//! one, a JSON Web Token that gives the right does as well.
 
 use super::Front;
-use super::exchange::{Request, text};
+use super::admission::{Admission, verified};
+use super::exchange::{Request, posted, text};
 use crate::http::{Method, Target, query};
-use crate::rest::{self, ApiError};
-use crate::route;
+use crate::jwt::{self, Verifier};
+use crate::rest::{self, ApiError, ChannelRequest};
+use crate::route::{self, Action};
 
 /// Looks for the token where it is needed. Of several that are given, one right one is enough.
 ///
@@ -19,30 +22,87 @@ pub(super) fn check(front: &Front, request: Request<'_>) -> Result<(), ApiError>
         return Ok(());
     }
     let path = text(&request.received[path.clone()]);
-    let spellings = route::spellings(method, path, front.settings.browser_only);
+    let browser_only = front.settings.browser_only;
+    let spellings = route::spellings(method, path, browser_only);
     if !spellings.iter().any(|(method, path)| auth.guards(*method, path)) {
         return Ok(());
     }
-    let given = tokens(request, text(&request.received[query.clone()]));
+    let query = text(&request.received[query.clone()]);
+    let given = tokens(request, query);
     if given.iter().any(|token| auth.accepts(token)) {
-        Ok(())
-    } else if given.is_empty() {
-        Err(ApiError::AuthMissing)
-    } else {
-        Err(ApiError::AuthWrong)
+        return Ok(());
     }
+    if let (Some(verifier), Ok(action)) = (&front.settings.jwt, route::route(method, path, browser_only))
+        && let Some(outcome) = by_jwt(verifier, &action, request, query, &given)
+    {
+        return outcome;
+    }
+    Err(if given.is_empty() { ApiError::AuthMissing } else { ApiError::AuthWrong })
+}
+
+/// Whether one of the JSON Web Tokens in a request gives the right to `action`; `None` = they are not asked, or there are
+/// other things than those.
+fn by_jwt(
+    verifier: &Verifier,
+    action: &Action,
+    request: Request<'_>,
+    query: &str,
+    given: &[String],
+) -> Option<Result<(), ApiError>> {
+    let may: &dyn Fn(&str) -> Result<(), ApiError> = match action {
+        Action::CreateChannel => &|token| may_create(verifier, token, || posted(request)),
+        Action::CreateByQuery => &|token| may_create(verifier, token, || ChannelRequest::from_query(query)),
+        Action::Connect(id) => &|token| Admission::by_jwt(verifier, token, id).map(drop),
+        _ => return None,
+    };
+    let in_token = match action {
+        Action::Connect(_) => query::parameter(query, "token").ok().flatten(),
+        _ => None,
+    };
+    let jwts = given.iter().map(String::as_str).chain(in_token.as_deref()).filter(|token| jwt::has_form(token));
+    let mut refused = None;
+    for token in jwts.take(TRIED_MAX) {
+        match may(token) {
+            Ok(()) => return Some(Ok(())),
+            Err(error) => refused = refused.or(Some(Err(error))),
+        }
+    }
+    refused.or(given.is_empty().then_some(Err(ApiError::AuthOrJwtMissing)))
+}
+
+/// Whether a token gives the right to create the channel that is asked for. What is wrong with the channel is told to who
+/// may create one.
+fn may_create(
+    verifier: &Verifier,
+    token: &str,
+    wanted: impl FnOnce() -> Result<ChannelRequest, ApiError>,
+) -> Result<(), ApiError> {
+    let grant = verified(verifier, token)?;
+    if !grant.may_create() {
+        return Err(ApiError::JwtWithoutRight { needed: "create" });
+    }
+    let covered = match wanted()?.id {
+        Some(id) => grant.allows(&id),
+        None => grant.allows_all(),
+    };
+    if covered { Ok(()) } else { Err(ApiError::JwtNotForChannel) }
 }
 
 /// What is given as the API token in a request: so many in each place where it may stand.
 fn tokens(request: Request<'_>, query: &str) -> Vec<String> {
-    let fields = request.head.fields(request.received);
     let in_query = query::parameters(query).flatten().filter(|(name, _)| name == "auth").map(|(_, token)| token.into());
     let in_query = in_query.take(rest::TOKENS_MAX);
+    let content_type = request.head.fields(request.received).all("content-type").next();
+    let in_body = rest::tokens_in(content_type, request.body);
+    in_query.chain(bearers(request)).chain(in_body).collect()
+}
+
+/// The tokens in the headers of a request: so many of them.
+pub(super) fn bearers(request: Request<'_>) -> impl Iterator<Item = String> {
+    let fields = request.head.fields(request.received);
     // The second is the source's spelling.
     let in_fields = fields.all("authorization").chain(fields.all("authentification")).filter_map(bearer);
-    let in_fields = in_fields.take(rest::TOKENS_MAX);
-    let in_body = rest::tokens_in(fields.all("content-type").next(), request.body);
-    in_query.chain(in_fields).chain(in_body).collect()
+    in_fields.take(rest::TOKENS_MAX)
 }
 
 /// The token in `Bearer token` (RFC 6750, section 2.1).
@@ -50,3 +110,6 @@ fn bearer(value: &[u8]) -> Option<String> {
     let (scheme, token) = str::from_utf8(value).ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim_matches(' ').to_owned())
 }
+
+/// JSON Web Tokens of one request that are looked at.
+const TRIED_MAX: usize = 4;

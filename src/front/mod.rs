@@ -5,12 +5,14 @@
 //! Nothing here waits for a channel's messages: that begins with the hand-off.
 
 mod accept;
+mod admission;
 mod connection;
 mod entrance;
 mod exchange;
 mod guard;
 mod listing;
 mod live;
+mod refusal;
 mod socket;
 mod stream;
 
@@ -29,6 +31,8 @@ use crate::budget::Budget;
 use crate::channel::SlowPolicy;
 use crate::config::{AuthConfig, ServeConfig};
 use crate::http::{HttpDate, Origins};
+use crate::jwt::Verifier;
+use crate::metrics::{self, Metrics};
 use crate::pages;
 use crate::peer::{AddressLimits, Addresses, TrustedProxies};
 use crate::registry::Registry;
@@ -57,6 +61,8 @@ pub struct FrontSettings {
     pub auth: Option<Arc<Auth>>,
     /// Messages are compressed for clients that ask for it.
     pub deflate: bool,
+    /// Checks JSON Web Tokens; `None` = there are none.
+    pub jwt: Option<Arc<Verifier>>,
     /// What becomes of slow clients in channels that do not say.
     pub slow_consumers: SlowPolicy,
     /// Hexadecimal digits of a channel's token, 32 or more: each is 4 random bits.
@@ -95,12 +101,20 @@ pub struct FrontSettings {
     pub speaks_tls: bool,
     /// How long requests under way get to be answered when the front stops; over it: closed.
     pub stop_grace: Duration,
+    /// What the relay counts.
+    pub metrics: Arc<Metrics>,
 }
 
 impl FrontSettings {
-    /// The settings of a relay that listens on `port`, with TLS or without. All of its fronts take clones of them: what is counted is counted
+    /// The settings of a relay that listens on `port`. All of its fronts take clones of them: what is counted is counted
     /// for the relay.
-    pub fn new(config: &ServeConfig, port: u16, tls: Option<tls::Acceptor>) -> FrontSettings {
+    pub fn new(
+        config: &ServeConfig,
+        port: u16,
+        tls: Option<tls::Acceptor>,
+        jwt: Option<Arc<Verifier>>,
+        metrics: Arc<Metrics>,
+    ) -> FrontSettings {
         let public_port = config.public_port.unwrap_or(port);
         FrontSettings {
             public_port,
@@ -112,6 +126,7 @@ impl FrontSettings {
             handshake_timeout: config.handshake_timeout(),
             auth: config.auth.as_ref().map(|auth| Arc::new(auth_of(auth))),
             deflate: config.deflate,
+            jwt,
             slow_consumers: config.slow_consumers,
             token_len: config.token_length,
             id_half_len: config.id_length,
@@ -130,6 +145,7 @@ impl FrontSettings {
             proxy_protocol: config.proxy_protocol,
             speaks_tls: config.ssl.is_some(),
             stop_grace: config.drain().min(Duration::from_secs(1)),
+            metrics,
         }
     }
 }
@@ -154,7 +170,8 @@ fn public_url(config: &ServeConfig, port: u16) -> String {
 }
 
 fn auth_of(config: &AuthConfig) -> Auth {
-    Auth::new(config.token.reveal().to_owned(), config.resources.clone())
+    let token = config.token.as_ref().map(|token| token.reveal().to_owned());
+    Auth::new(token, config.resources.clone())
 }
 
 /// A shard that takes longer is stuck, and so is a client that does not read its answer.
@@ -176,6 +193,7 @@ pub fn run(
         live: Rc::new(Live::new(settings.connections_max)),
         registry,
         openapi: rest::document(&settings.public_url, settings.browser_only),
+        metrics: settings.metrics.add_front(),
         settings,
         date: Cell::new((0, HttpDate::from_unix(0))),
     });
@@ -191,6 +209,8 @@ struct Front {
     openapi: String,
     registry: Registry,
     live: Rc<Live>,
+    /// What this front counts.
+    metrics: Arc<metrics::Front>,
     /// The date of the last answer and the second it stands for: most answers come in the same second as another.
     date: Cell<(u64, HttpDate)>,
 }

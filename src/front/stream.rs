@@ -11,6 +11,7 @@ use monoio::net::TcpStream;
 use monoio::time::timeout;
 
 use super::socket::into_owned_fd;
+use crate::metrics::{self, Refusal, Resumption, TlsVersion};
 use crate::tls::{self, Handshake, Opened, Progress, Session};
 
 pub(super) enum Stream {
@@ -41,8 +42,21 @@ impl Stream {
         acceptor: &tls::Acceptor,
         received: Vec<u8>,
         time: Duration,
+        metrics: &metrics::Front,
     ) -> Result<Stream, AcceptError> {
-        timeout(time, shake_hands(socket, acceptor, received)).await.unwrap_or(Err(AcceptError::Failed))
+        match timeout(time, shake_hands(socket, acceptor, received, metrics)).await {
+            Ok(outcome) => {
+                if let Err(AcceptError::Failed) = outcome {
+                    metrics.handshake_failed();
+                }
+                outcome
+            }
+            Err(_) => {
+                metrics.refused(Refusal::HandshakeTimeout);
+                metrics.handshake_failed();
+                Err(AcceptError::Failed)
+            }
+        }
     }
 
     /// Reads behind what is in `buffer`, to `end` at the most, for which it has capacity. No bytes are the end.
@@ -149,6 +163,7 @@ async fn shake_hands(
     mut socket: TcpStream,
     acceptor: &tls::Acceptor,
     mut received: Vec<u8>,
+    metrics: &metrics::Front,
 ) -> Result<Stream, AcceptError> {
     let mut handshake: Option<Handshake> = None;
     let mut is_unread = !received.is_empty();
@@ -177,6 +192,8 @@ async fn shake_hands(
         match progress {
             Ok(Progress::Receive) => handshake = Some(at_work),
             Ok(Progress::Done) => {
+                let version = if at_work.is_13() { TlsVersion::Tls13 } else { TlsVersion::Tls12 };
+                metrics.handshake(version, if at_work.is_resumed() { Resumption::Resumed } else { Resumption::Full });
                 let session = at_work.into_session().map_err(failed)?;
                 let mut stream = TlsStream { socket, session, data: Vec::new() };
                 return match stream.open(&mut received) {

@@ -49,6 +49,11 @@ impl Response {
         Response { content_type: "text/html; charset=utf-8", content: content.into(), ..Response::empty(status) }
     }
 
+    /// An answer with content of another type.
+    pub fn of_type(content_type: &'static str, status: Status, content: impl Into<Cow<'static, [u8]>>) -> Response {
+        Response { content_type, content: content.into(), ..Response::empty(status) }
+    }
+
     /// Adds a field.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Response {

@@ -26,8 +26,10 @@ pub struct AddressLimits {
 /// Why an address is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AddressRefusal {
-    /// It does so too often; not before `wait` is over it is let through again.
-    TooOften { wait: Duration },
+    /// It opens connections too often; not before `wait` is over it is let through again.
+    ConnectsTooOften { wait: Duration },
+    /// The same of requests.
+    RequestsTooOften { wait: Duration },
     /// It has as many connections as it may.
     TooManyConnections,
     /// It has created as many channels as it may, and they are still there.
@@ -115,7 +117,8 @@ impl Addresses {
                 Some(places) => Some(places.take().ok_or(AddressRefusal::TooManyConnections)?),
                 None => None,
             };
-            take(&mut address.connecting, self.limits.connections, now)?;
+            take(&mut address.connecting, self.limits.connections, now)
+                .map_err(|wait| AddressRefusal::ConnectsTooOften { wait })?;
             Ok(permit)
         })
     }
@@ -128,7 +131,10 @@ impl Addresses {
         if self.limits.connections.is_none() {
             return Ok(());
         }
-        self.with(address, now, |address| take(&mut address.connecting, self.limits.connections, now))
+        self.with(address, now, |address| {
+            take(&mut address.connecting, self.limits.connections, now)
+                .map_err(|wait| AddressRefusal::ConnectsTooOften { wait })
+        })
     }
 
     /// Counts a request that `address` makes.
@@ -139,7 +145,10 @@ impl Addresses {
         if self.limits.requests.is_none() {
             return Ok(());
         }
-        self.with(address, now, |address| take(&mut address.requesting, self.limits.requests, now))
+        self.with(address, now, |address| {
+            take(&mut address.requesting, self.limits.requests, now)
+                .map_err(|wait| AddressRefusal::RequestsTooOften { wait })
+        })
     }
 
     /// The place for a channel that `address` creates, if they are counted.
@@ -223,9 +232,10 @@ impl Address {
     }
 }
 
-fn take(bucket: &mut Bucket, rate: Option<Rate>, now: Instant) -> Result<(), AddressRefusal> {
-    let Some(rate) = rate else { return Ok(()) };
-    bucket.take(rate, now).map_err(|wait| AddressRefusal::TooOften { wait })
+/// # Errors
+/// It comes too often; the time until it may again.
+fn take(bucket: &mut Bucket, rate: Option<Rate>, now: Instant) -> Result<(), Duration> {
+    rate.map_or(Ok(()), |rate| bucket.take(rate, now))
 }
 
 /// What a thread that panicked holding it has left is whole: no change to it takes two steps that belong together.
@@ -293,8 +303,12 @@ mod tests {
         assert_eq!(addresses.connect(one, now).unwrap_err(), AddressRefusal::TooManyConnections);
         held.clear();
         let wait = Duration::from_secs(1);
-        assert_eq!(addresses.connect(one, now).unwrap_err(), AddressRefusal::TooOften { wait });
-        assert_eq!(addresses.connect(one, now).unwrap_err(), AddressRefusal::TooOften { wait }, "no place is lost");
+        assert_eq!(addresses.connect(one, now).unwrap_err(), AddressRefusal::ConnectsTooOften { wait });
+        assert_eq!(
+            addresses.connect(one, now).unwrap_err(),
+            AddressRefusal::ConnectsTooOften { wait },
+            "no place is lost"
+        );
         assert!(addresses.connect(one, now + wait).is_ok());
     }
 

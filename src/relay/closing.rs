@@ -44,6 +44,7 @@ impl Relay {
         session.hung_up = true;
         match session.phase {
             Phase::Open => {
+                self.tally.lost += 1;
                 self.leave_room(slot);
                 let session = &mut self.sessions[slot as usize];
                 session.abandon();

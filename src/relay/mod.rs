@@ -263,7 +263,9 @@ impl Relay {
             }
             Input::SendFailed => {
                 let head = self.head_of(slot);
-                self.sessions[slot as usize].sent(0, head);
+                let session = &mut self.sessions[slot as usize];
+                session.sent(0, head);
+                self.tally.lost += u64::from(session.phase == Phase::Open);
                 self.cut(slot);
             }
             Input::Closed => {
@@ -292,6 +294,11 @@ impl Relay {
     /// Whether so much was taken in since the last drain that it is to be sent before there is more.
     pub fn turn_is_full(&self) -> bool {
         self.taken_len + self.made_len >= TURN_LEN_MAX
+    }
+
+    /// How many channels there are.
+    pub fn channel_count(&self) -> usize {
+        self.rooms.len()
     }
 
     /// Whether connections are left.

@@ -140,6 +140,10 @@ impl Rooms {
         self.slots.iter_mut().map(|(_, room)| room)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Room> {
         self.slots.iter().map(|(_, room)| room)
     }

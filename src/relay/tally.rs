@@ -6,12 +6,15 @@ use crate::ws::CloseCode;
 /// What has happened since it was last asked for.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// Connections that the relay began to close, or that closed, by code (0 = without one); in no order.
-    pub closes: Vec<(u16, u64)>,
+    /// Connections that were closed, by code; in no order. `Empty` is for all that clients closed, and a broken rule is
+    /// any.
+    pub closes: Vec<(CloseCode, u64)>,
     /// Clients that were further behind than they may be, and by how many bytes they were.
     pub slow: Vec<(SlowPolicy, u64)>,
     /// Messages' bytes that clients were not sent because they were too far behind.
     pub skipped_len: u64,
+    /// Clients that left, or whose connections broke, without closing.
+    pub lost: u64,
     /// Clients cut because they were silent for two pings.
     pub dead: u64,
     /// Clients closed because the shard's memory was used up.
@@ -22,7 +25,11 @@ pub struct Tally {
 
 impl Tally {
     pub(super) fn closed(&mut self, code: CloseCode) {
-        let code = code.code().unwrap_or(0);
+        let code = match code {
+            CloseCode::Empty | CloseCode::Echo(_) => CloseCode::Empty,
+            CloseCode::ProtocolError(_) => CloseCode::ProtocolError(""),
+            other => other,
+        };
         match self.closes.iter_mut().find(|(known, _)| *known == code) {
             Some((_, count)) => *count += 1,
             None => self.closes.push((code, 1)),
@@ -31,9 +38,9 @@ impl Tally {
 
     /// Whether nothing has happened.
     pub fn is_empty(&self) -> bool {
-        let Tally { closes, slow, skipped_len, dead, reclaimed, histories_cut } = self;
+        let Tally { closes, slow, skipped_len, dead, lost, reclaimed, histories_cut } = self;
         closes.is_empty()
             && slow.is_empty()
-            && [skipped_len, dead, reclaimed, histories_cut].iter().all(|count| **count == 0)
+            && [skipped_len, dead, lost, reclaimed, histories_cut].iter().all(|count| **count == 0)
     }
 }

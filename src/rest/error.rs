@@ -71,8 +71,25 @@ pub enum ApiError {
     /// The API token is needed and not there.
     AuthMissing,
     AuthWrong,
-    /// The client's address does too often what it does; after `wait` it may again.
-    RateLimited {
+    /// The API token is needed, or a JSON Web Token that gives the right, and neither is there.
+    AuthOrJwtMissing,
+    /// A JSON Web Token is not good; `why` says what to change.
+    JwtInvalid {
+        why: &'static str,
+    },
+    JwtExpired,
+    /// A JSON Web Token is for other channels.
+    JwtNotForChannel,
+    /// A JSON Web Token does not say that its bearer may do this.
+    JwtWithoutRight {
+        needed: &'static str,
+    },
+    /// The client's address opens connections too often; after `wait` it may again.
+    ConnectionRate {
+        wait: Duration,
+    },
+    /// The client's address makes requests too often; after `wait` it may again.
+    RequestRate {
         wait: Duration,
     },
     /// The client's address has as many connections as it may.
@@ -105,9 +122,15 @@ impl ApiError {
             }
             // RFC 9110, section 15.5.2, wants a challenge with every 401; no registered scheme reads a query parameter.
             ApiError::TokenMissing | ApiError::TokenWrong => response.with("WWW-Authenticate", "channel-token"),
-            ApiError::AuthMissing | ApiError::AuthWrong => response.with("WWW-Authenticate", "Bearer"),
+            ApiError::AuthMissing | ApiError::AuthWrong | ApiError::AuthOrJwtMissing => {
+                response.with("WWW-Authenticate", "Bearer")
+            }
+            // RFC 6750, section 3.1.
+            ApiError::JwtInvalid { .. } | ApiError::JwtExpired => {
+                response.with("WWW-Authenticate", "Bearer error=\"invalid_token\"")
+            }
             // In whole seconds (RFC 9110, section 10.2.3), and not too few of them.
-            ApiError::RateLimited { wait } => {
+            ApiError::ConnectionRate { wait } | ApiError::RequestRate { wait } => {
                 response.with("Retry-After", wait.as_millis().div_ceil(1000).max(1).to_string())
             }
             ApiError::TooManyConnectionsFromAddress
@@ -154,9 +177,15 @@ impl ApiError {
             ApiError::TokenWrong => (Status::UNAUTHORIZED, "token_wrong"),
             ApiError::ChannelFull => (Status::FORBIDDEN, "channel_full"),
             ApiError::OriginNotAllowed => (Status::FORBIDDEN, "origin_not_allowed"),
-            ApiError::AuthMissing => (Status::UNAUTHORIZED, "auth_missing"),
+            ApiError::AuthMissing | ApiError::AuthOrJwtMissing => (Status::UNAUTHORIZED, "auth_missing"),
             ApiError::AuthWrong => (Status::UNAUTHORIZED, "auth_wrong"),
-            ApiError::RateLimited { .. } => (Status::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
+            ApiError::JwtInvalid { .. } => (Status::UNAUTHORIZED, "token_invalid"),
+            ApiError::JwtExpired => (Status::UNAUTHORIZED, "token_expired"),
+            ApiError::JwtNotForChannel => (Status::FORBIDDEN, "token_not_for_channel"),
+            ApiError::JwtWithoutRight { .. } => (Status::FORBIDDEN, "token_without_right"),
+            ApiError::ConnectionRate { .. } | ApiError::RequestRate { .. } => {
+                (Status::TOO_MANY_REQUESTS, "rate_limit_exceeded")
+            }
             ApiError::TooManyConnectionsFromAddress => (Status::TOO_MANY_REQUESTS, "too_many_connections_from_address"),
             ApiError::TooManyChannelsFromAddress => (Status::TOO_MANY_REQUESTS, "too_many_channels_from_address"),
             ApiError::TooManyConnections => (Status::SERVICE_UNAVAILABLE, "too_many_connections"),
@@ -218,7 +247,21 @@ impl ApiError {
                 "this needs the API token: send it as ?auth=, as Authorization: Bearer, or as the field auth of a JSON body"
             }
             ApiError::AuthWrong => "this is not the API token",
-            ApiError::RateLimited { .. } => {
+            ApiError::AuthOrJwtMissing => {
+                "this needs the API token, as ?auth=, as Authorization: Bearer, or as the field auth of a JSON body; or a \
+                 JSON Web Token in the same places, with create among can to create a channel, pub or sub to connect"
+            }
+            ApiError::JwtInvalid { why } => why,
+            ApiError::JwtExpired => "the JSON Web Token has expired: get a new one",
+            ApiError::JwtNotForChannel => {
+                "the JSON Web Token is not for this channel: its claim channel has to name it, or the beginning of its id \
+                 with * behind; a generated id needs *"
+            }
+            ApiError::JwtWithoutRight { needed } => {
+                return format!("the JSON Web Token does not give the right: its claim can has to have {needed}")
+                    .into();
+            }
+            ApiError::ConnectionRate { .. } | ApiError::RequestRate { .. } => {
                 "this address does so too often: wait for the seconds that Retry-After names, and go slower"
             }
             ApiError::TooManyConnectionsFromAddress => {

@@ -73,6 +73,8 @@ enum Answer {
     Html,
     /// The OpenAPI document.
     Document,
+    /// The text of the metrics.
+    Metrics,
     /// The name of the schema.
     Json(fn() -> String),
 }
@@ -119,6 +121,7 @@ const ENTRIES: &[Entry] = &[
     get("/cluster", "readCluster", "This node's view of the cluster", Answer::Json(name::<node::Cluster<'_>>)),
     get("/healthz", "health", "Says that the relay lives", Answer::Json(name::<node::Health>)),
     get("/readyz", "readiness", "Says whether the relay takes requests", Answer::Json(name::<node::Readiness<'_>>)),
+    get("/metrics", "metrics", "What the relay counts, in the text format of OpenMetrics", Answer::Metrics),
     get("/openapi.json", "readOpenApi", "This document", Answer::Document),
     get("/", "landingPage", "What this is, for people", Answer::Html),
     get("/readme", "guidePage", "The API guide", Answer::Html),
@@ -158,7 +161,7 @@ impl Entry {
     fn tag(&self) -> &'static str {
         match self.answer {
             Answer::Html => "Pages",
-            Answer::Document => "The relay",
+            Answer::Document | Answer::Metrics => "The relay",
             Answer::Nothing | Answer::Json(_) if self.path.starts_with("/channels") => "Channels",
             Answer::Nothing | Answer::Json(_) => "The relay",
         }
@@ -173,7 +176,12 @@ impl Entry {
         if self.status == 101 {
             let schema = ObjectBuilder::new().schema_type(Type::String);
             let token = ParameterBuilder::new().name("token").parameter_in(ParameterIn::Query).required(Required::True);
-            parameters.push(token.schema(Some(schema)).description(Some("The channel's token.")).build());
+            parameters.push(
+                token
+                    .schema(Some(schema))
+                    .description(Some("The channel's token, or a JSON Web Token for it."))
+                    .build(),
+            );
         }
         if self.browser_only && self.status == 201 {
             parameters.extend(query_parameters());
@@ -191,6 +199,7 @@ impl Entry {
         let (media_type, schema): (_, RefOr<Schema>) = match &self.answer {
             Answer::Nothing => return response.build(),
             Answer::Html => ("text/html", ObjectBuilder::new().schema_type(Type::String).into()),
+            Answer::Metrics => ("application/openmetrics-text", ObjectBuilder::new().schema_type(Type::String).into()),
             Answer::Document => ("application/json", ObjectBuilder::new().schema_type(Type::Object).into()),
             Answer::Json(name) => ("application/json", Ref::from_schema_name(name()).into()),
         };
@@ -274,8 +283,8 @@ fn name<T: ToSchema>() -> String {
 /// The codes of each status.
 const ERRORS: &[(u16, &[&str])] = &[
     (400, &["bad_head", "bad_query", "bad_body", "not_json", "not_an_object", "bad_upgrade"]),
-    (401, &["auth_missing", "auth_wrong", "token_missing", "token_wrong"]),
-    (403, &["channel_full", "origin_not_allowed"]),
+    (401, &["auth_missing", "auth_wrong", "token_missing", "token_wrong", "token_invalid", "token_expired"]),
+    (403, &["channel_full", "origin_not_allowed", "token_not_for_channel", "token_without_right"]),
     (404, &["not_found", "no_such_channel"]),
     (405, &["method_not_allowed"]),
     (408, &["request_timeout"]),
@@ -413,7 +422,13 @@ mod tests {
             ApiError::AuthMissing,
             ApiError::AuthWrong,
             ApiError::OriginNotAllowed,
-            ApiError::RateLimited { wait: std::time::Duration::ZERO },
+            ApiError::AuthOrJwtMissing,
+            ApiError::JwtInvalid { why: "" },
+            ApiError::JwtExpired,
+            ApiError::JwtNotForChannel,
+            ApiError::JwtWithoutRight { needed: "" },
+            ApiError::ConnectionRate { wait: std::time::Duration::ZERO },
+            ApiError::RequestRate { wait: std::time::Duration::ZERO },
             ApiError::TooManyConnectionsFromAddress,
             ApiError::TooManyChannelsFromAddress,
             ApiError::TooManyConnections,

@@ -40,6 +40,8 @@ pub struct Ring {
     buffers: BufferPool,
     /// Where the kernel puts the count of the eventfd.
     wake_count: Box<u64>,
+    /// Receives that found no free buffer.
+    starved: u64,
     /// Completions taken off the ring to make room while submitting; older than all that are still on it.
     early: Vec<cqueue::Entry>,
 }
@@ -89,7 +91,7 @@ impl Ring {
             .setup_cqsize(size.submissions * COMPLETIONS_PER_SUBMISSION)
             .build(size.submissions)?;
         let buffers = BufferPool::register(&uring.submitter(), size.buffers, size.buffer_len)?;
-        Ok(Ring { uring, sends: Sends::default(), buffers, wake_count: Box::new(0), early: Vec::new() })
+        Ok(Ring { uring, sends: Sends::default(), buffers, wake_count: Box::new(0), starved: 0, early: Vec::new() })
     }
 
     /// Starts to receive on `socket`, again and again until a completion says that it has ended.
@@ -166,10 +168,16 @@ impl Ring {
 
     /// Takes what has completed, oldest first.
     pub fn reap(&mut self, completions: &mut Vec<Completion>) {
-        let Ring { uring, sends, buffers, early, .. } = self;
+        let Ring { uring, sends, buffers, early, starved, .. } = self;
         for entry in early.drain(..).chain(uring.completion()) {
+            *starved += u64::from(entry.result() == -rustix::io::Errno::NOBUFS.raw_os_error());
             completions.extend(interpret(&entry, sends, buffers));
         }
+    }
+
+    /// Receives that found no free buffer since the ring was made; each goes on when there is one.
+    pub fn starved(&self) -> u64 {
+        self.starved
     }
 
     fn cancel(&mut self, user_data: UserData) {

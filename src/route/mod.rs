@@ -27,6 +27,8 @@ pub enum Action {
     Cluster,
     Health,
     Ready,
+    /// What the relay counts.
+    Metrics,
     /// Which methods there are: the value of `Allow`.
     Options(&'static str),
     /// The same of what is for administration: no business of every page.
@@ -87,6 +89,7 @@ pub fn route(method: Method, path: &str, browser_only: bool) -> Result<Action, R
         (Method::Get | Method::Head, Resource::Cluster) => Ok(Action::Cluster),
         (Method::Get | Method::Head, Resource::Health) => Ok(Action::Health),
         (Method::Get | Method::Head, Resource::Ready) => Ok(Action::Ready),
+        (Method::Get | Method::Head, Resource::Metrics) => Ok(Action::Metrics),
         (Method::Unknown, _) => Err(RouteError::MethodUnknown),
         (
             Method::Get
@@ -117,6 +120,7 @@ enum Resource {
     Cluster,
     Health,
     Ready,
+    Metrics,
 }
 
 impl Resource {
@@ -144,6 +148,7 @@ impl Resource {
             (Some("reset"), None, ..) => Ok(Resource::Reset),
             (Some("cluster"), None, ..) => Ok(Resource::Cluster),
             (Some("readyz"), None, ..) => Ok(Resource::Ready),
+            (Some("metrics"), None, ..) => Ok(Resource::Metrics),
             (Some("client"), None, ..) => Ok(Resource::Page(Page::Client)),
             (Some("docs"), None, ..) => Ok(Resource::Page(Page::Docs)),
             (Some("healthz"), None, ..) => Ok(Resource::Health),
@@ -164,7 +169,8 @@ impl Resource {
             | Resource::OpenApi
             | Resource::Cluster
             | Resource::Health
-            | Resource::Ready => "GET, HEAD, OPTIONS",
+            | Resource::Ready
+            | Resource::Metrics => "GET, HEAD, OPTIONS",
         }
     }
 }
@@ -199,6 +205,7 @@ mod tests {
             assert_eq!(asked(Method::Delete, &format!("{prefix}/x")), Ok(Action::DeleteChannel(id("x"))));
         }
         assert_eq!(asked(Method::Head, "/healthz"), Ok(Action::Health));
+        assert_eq!(asked(Method::Get, "/metrics/"), Ok(Action::Metrics));
         assert_eq!(asked(Method::Get, "/"), Ok(Action::Page(Page::Landing)));
         assert_eq!(asked(Method::Get, "/client"), Ok(Action::Page(Page::Client)));
     }

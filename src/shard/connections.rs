@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::budget::Permit;
 use crate::channel::ClientId;
+use crate::metrics::Transport;
 use crate::tls::Session;
 
 use super::secure::Secure;
@@ -32,6 +33,10 @@ impl Connection {
         self.socket.as_fd()
     }
 
+    fn transport(&self) -> Transport {
+        if self.tls.is_some() { Transport::Tls } else { Transport::Plain }
+    }
+
     /// Sends an end-of-stream behind what was sent. A connection that is broken needs none.
     pub(super) fn shut_write(&self) {
         let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Write);
@@ -42,6 +47,8 @@ impl Connection {
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     by_slot: Vec<Option<Connection>>,
+    /// How many there are, by transport.
+    counts: [u64; Transport::ALL.len()],
 }
 
 impl Connections {
@@ -61,6 +68,7 @@ impl Connections {
             hung_up: false,
             cutting: false,
         };
+        self.counts[idle.transport() as usize] += 1;
         self.by_slot[index] = Some(idle);
     }
 
@@ -70,6 +78,13 @@ impl Connections {
     }
 
     pub(super) fn close(&mut self, slot: u32) {
-        self.by_slot[slot as usize] = None;
+        if let Some(closed) = self.by_slot[slot as usize].take() {
+            self.counts[closed.transport() as usize] -= 1;
+        }
+    }
+
+    /// How many there are, by transport.
+    pub(super) fn count(&self) -> [u64; Transport::ALL.len()] {
+        self.counts
     }
 }

@@ -5,16 +5,19 @@
 //! let the relay say what to send, once.
 
 mod connections;
+mod count;
 mod mail;
 mod secure;
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::channel::ClientId;
 use crate::config::ServeConfig;
 use crate::handoff::{Mailbox, ShardHandle};
+use crate::metrics;
 use crate::relay::{Input, Limits, Output, Relay, SEND_LEN_MAX, TURN_LEN_MAX};
 use crate::ring::{Arrival, Completion, Ring, RingSize};
 use crate::time::Time;
@@ -44,6 +47,10 @@ pub struct Shard {
     spin: Duration,
     /// When the shard started: time zero of its relay.
     started: Instant,
+    /// What has been counted so far.
+    counts: metrics::Tally,
+    /// Where it is shown.
+    metrics: Arc<metrics::Shard>,
     /// Set by a shutdown: the thread ends when the last connection has.
     ending: bool,
 }
@@ -53,7 +60,13 @@ impl Shard {
     ///
     /// # Errors
     /// The kernel gives no ring: io_uring is forbidden here, or too old.
-    pub fn new(index: u16, config: &ServeConfig, mailbox: Mailbox, handle: ShardHandle) -> io::Result<Shard> {
+    pub fn new(
+        index: u16,
+        config: &ServeConfig,
+        mailbox: Mailbox,
+        handle: ShardHandle,
+        metrics: Arc<metrics::Shard>,
+    ) -> io::Result<Shard> {
         let limits = Limits {
             ping_interval: config.ping_interval,
             message_rate: config.message_rate,
@@ -75,6 +88,8 @@ impl Shard {
             ping_interval: config.ping_interval,
             spin: config.spin(),
             started: Instant::now(),
+            counts: metrics::Tally { memory_budget: config.shard_memory(), ..metrics::Tally::default() },
+            metrics,
             ending: false,
         })
     }
@@ -94,6 +109,7 @@ impl Shard {
             }
             self.read_mail(now);
             self.act(now);
+            self.publish();
         }
     }
 

@@ -84,6 +84,16 @@ impl Handshake {
         }
     }
 
+    /// Whether it settled on TLS 1.3, once it is done.
+    pub fn is_13(&self) -> bool {
+        self.connection.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3)
+    }
+
+    /// Whether it took up an earlier session, once it is done.
+    pub fn is_resumed(&self) -> bool {
+        self.connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
+    }
+
     /// What comes of it, once it is done. What was received and not used up is the session's to open.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 #
 # usage: guide.sh URL WEBSOCAT PYTHON             all but those about authentication
 #        guide.sh --authentication URL            those, with a relay whose API token is TOKEN and that guards everything
+#        guide.sh --jwt URL SECRET                that about JSON Web Tokens, with a relay that has this secret
 set -euo pipefail
 guide=$(dirname "$0")/../../docs/guide.md
 here=$(mktemp -d)
@@ -49,12 +50,28 @@ authentication() {
   expect '^open$' "$(node "$here/guarded.mjs")"
 }
 
+jwt() { # SECRET
+  create '{"pattern":"echo","id":"lobby"}' >"$here/created"
+  {
+    echo "const secret = '$1';"
+    sample js 'createHmac'
+    echo "socket.onopen = () => socket.send('by a token');"
+    echo "socket.onmessage = ({ data }) => { console.log(data); socket.close(); };"
+  } >"$here/jwt.mjs"
+  expect '^by a token$' "$(node "$here/jwt.mjs")"
+}
+
 # Every sample is run here: who adds one adds its test.
-[ "$(grep -cE '^```(js|python|sh)$' "$guide")" -eq 10 ] || { echo 'the guide has other samples than this test' >&2; exit 1; }
+[ "$(grep -cE '^```(js|python|sh)$' "$guide")" -eq 11 ] || { echo 'the guide has other samples than this test' >&2; exit 1; }
 
 if [ "$1" = --authentication ]; then
   base=$2
   authentication
+  exit
+fi
+if [ "$1" = --jwt ]; then
+  base=$2
+  jwt "$3"
   exit
 fi
 base=$1 websocat=$2 python=$3

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::ops::Bound;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,7 @@ pub fn settings() -> FrontSettings {
         handshake_timeout: PATIENCE,
         slow_consumers: SlowPolicy::Disconnect,
         auth: None,
+        jwt: None,
         token_len: 32,
         id_half_len: 4,
         uri_len_max: 8 << 10,
@@ -52,6 +53,7 @@ pub fn settings() -> FrontSettings {
         proxy_protocol: false,
         speaks_tls: false,
         stop_grace: Duration::from_millis(200),
+        metrics: Arc::default(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! - [`http`] is an HTTP/1.1 client that sends what it is given, right or wrong;
 //! - [`frame`] and [`raw`] are a WebSocket client that can break every rule of RFC 6455;
 //! - [`echo`] is such a client on an `echo` channel of its own;
+//! - [`issuer`] signs JSON Web Tokens;
 //! - [`client`] is tungstenite, for those who keep the rules.
 
 // Every file in `tests` is a crate of its own and uses a part of this.
@@ -14,6 +15,7 @@ pub mod client;
 pub mod echo;
 pub mod frame;
 pub mod http;
+pub mod issuer;
 pub mod raw;
 pub mod relay;
 

@@ -1,0 +1,120 @@
+//! What the running binary counts, and that it tells.
+
+mod support;
+
+use serde_json::json;
+use support::eventually;
+use support::http::HttpClient;
+use support::relay::Relay;
+
+/// The answer to `GET /metrics`, read as OpenMetrics: every sample has a family that was announced, with help and type.
+struct Scrape(Vec<(String, f64)>);
+
+impl Scrape {
+    fn of(relay: &Relay) -> Scrape {
+        let response = relay.request("GET", "/metrics", None);
+        assert_eq!(response.status, 200, "{response:?}");
+        assert_eq!(response.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
+        let text = String::from_utf8(response.body).expect("the text is UTF-8");
+        assert!(text.ends_with("\n# EOF\n"), "{text}");
+        let (mut samples, mut families) = (Vec::new(), Vec::new());
+        for line in text.lines().filter(|line| *line != "# EOF") {
+            match line.split_whitespace().collect::<Vec<_>>().as_slice() {
+                ["#", "HELP", _, ..] => {}
+                ["#", "TYPE", name, kind] => families.push((name.to_string(), kind.to_string())),
+                [series, value] => {
+                    let (family, kind) = families.last().expect("a family is announced first");
+                    let name = series.split('{').next().expect("a series has a name");
+                    let suffix = name.strip_prefix(family.as_str()).unwrap_or_else(|| panic!("{name} after {family}"));
+                    assert!(
+                        match kind.as_str() {
+                            "counter" => suffix == "_total",
+                            "gauge" => suffix.is_empty(),
+                            "histogram" => ["_sum", "_count", "_bucket"].contains(&suffix),
+                            _ => false,
+                        },
+                        "{line} in a {kind}"
+                    );
+                    samples.push((series.to_string(), value.parse().expect("a number")));
+                }
+                _ => panic!("no line of OpenMetrics: {line:?}"),
+            }
+        }
+        let names: std::collections::BTreeSet<_> = families.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), families.len(), "a family is announced once");
+        Scrape(samples)
+    }
+
+    fn get(&self, series: &str) -> f64 {
+        let found = self.0.iter().find(|(name, _)| name == series);
+        found.unwrap_or_else(|| panic!("there is no {series} in {:?}", self.0)).1
+    }
+}
+
+#[test]
+fn connections_are_counted_while_they_are_open_and_when_they_come() {
+    let relay = Relay::start();
+    const OPEN: &str = "ringrelay_connections{kind=\"http\",tls=\"no\"}";
+    let before = Scrape::of(&relay);
+    assert_eq!(before.get(&format!("ringrelay_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"))), 1.0);
+    let mut clients: Vec<HttpClient> = (0..3).map(|_| HttpClient::connect(relay.address())).collect();
+    for client in &mut clients {
+        assert_eq!(client.request("GET", "/healthz", None).status, 200);
+    }
+    let during = Scrape::of(&relay);
+    assert_eq!(during.get(OPEN), 4.0, "three, and the one that asks");
+    let accepted = |scrape: &Scrape| scrape.get("ringrelay_connections_accepted_total");
+    assert_eq!(accepted(&during) - accepted(&before), 4.0);
+    drop(clients);
+    eventually("the three are gone", || (Scrape::of(&relay).get(OPEN) == 1.0).then_some(()));
+}
+
+#[test]
+fn refusals_are_counted_by_their_reason() {
+    let relay = Relay::start();
+    let refused = |reason: &str| Scrape::of(&relay).get(&format!("ringrelay_refused_total{{reason=\"{reason}\"}}"));
+    let channel = relay.create(json!({"pattern": "echo", "clientLimit": 0}));
+    let path = format!("/channels/{}/connect", channel.id);
+    for _ in 0..2 {
+        assert_eq!(relay.request("GET", &format!("{path}?token=wrong"), None).status, 401);
+    }
+    assert_eq!(relay.request("GET", &format!("{path}?token={}", channel.token), None).status, 403);
+    let mut client = HttpClient::connect(relay.address());
+    client.send(format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(17 << 10)));
+    assert_eq!(client.response().status, 431);
+    let mut client = HttpClient::connect(relay.address());
+    client.send("GET / HTTP/1.1\r\nHost : x\r\n\r\n");
+    assert_eq!(client.response().status, 400);
+    assert_eq!(relay.request("GET", "/channels/none", None).status, 404);
+    let expected = [("token_wrong", 2.0), ("channel_full", 1.0), ("head_too_long", 1.0), ("malformed", 1.0)];
+    for (reason, count) in expected {
+        assert_eq!(refused(reason), count, "{reason}");
+    }
+    let scrape = Scrape::of(&relay);
+    let all: f64 =
+        scrape.0.iter().filter(|(name, _)| name.starts_with("ringrelay_refused_total")).map(|(_, n)| n).sum();
+    assert_eq!(all, 5.0, "that there is no such channel is an answer, not a refusal");
+}
+
+#[test]
+fn a_head_that_does_not_end_is_counted() {
+    let relay = Relay::start_with(&["--head-timeout", "50"]);
+    let mut client = HttpClient::connect(relay.address());
+    client.send("GET / HT");
+    assert_eq!(client.response().status, 408);
+    let scrape = Scrape::of(&relay);
+    assert_eq!(scrape.get("ringrelay_refused_total{reason=\"head_timeout\"}"), 1.0);
+    assert_eq!(scrape.get("ringrelay_refused_total{reason=\"body_timeout\"}"), 0.0);
+}
+
+#[test]
+fn metrics_are_guarded_as_any_path() {
+    let relay = Relay::start_with(&["--auth", "--token", "a-token-of-the-api", "--auth-resources", "GET:/metrics"]);
+    for target in ["/metrics", "/metrics/", "/%6detrics"] {
+        relay.request("GET", target, None).assert_refusal(401);
+    }
+    let text = relay.request("GET", "/metrics?auth=a-token-of-the-api", None);
+    let text = String::from_utf8(text.body).expect("the text is UTF-8");
+    assert!(text.contains("ringrelay_refused_total{reason=\"auth_missing\"} 3\n"), "{text}");
+    assert!(!text.contains("a-token-of-the-api"));
+}
