@@ -11,8 +11,10 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use support::client::Client;
 use support::eventually;
+use support::frame::{Frame, RSV1};
 use support::http::{HttpClient, Response};
 use support::issuer::Issuer;
+use support::raw::{RawClient, upgrade};
 use support::relay::{Channel, Relay};
 
 /// A file of keys that is there as long as this is.
@@ -51,6 +53,26 @@ fn start(issuer: &Issuer, flags: &[&str]) -> (Relay, KeyFile) {
     let file = KeyFile::new(&issuer.key_file());
     let flags = [&["--jwt-key-path", file.path()], flags].concat();
     (Relay::start_with(&flags), file)
+}
+
+#[test]
+fn who_comes_with_a_token_may_compress() {
+    let issuer = Issuer::hs256();
+    let (relay, _keys) = start(&issuer, &["--deflate", "true"]);
+    let channel = relay.create(json!({ "pattern": "echo" }));
+    let token = issuer.token(&claims(&channel.id, &["pub", "sub"]));
+    let request = upgrade(&with_token(&channel, token).target());
+    let head = request.strip_suffix("\r\n").expect("a head ends with an empty line");
+    let mut http = HttpClient::connect(relay.address());
+    http.send(format!("{head}Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"));
+    let response = http.response();
+    assert_eq!(response.status, 101, "{response:?}");
+    assert!(response.header("sec-websocket-extensions").is_some(), "{response:?}");
+    let mut client = RawClient::over(http).with_deflate();
+    client.send(&Frame::text("x".repeat(1000)));
+    let frame = client.frame();
+    assert_eq!(frame.reserved, RSV1);
+    assert!(frame.payload.len() < 100, "{} bytes", frame.payload.len());
 }
 
 /// The same channel for one who has another token.

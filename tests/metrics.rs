@@ -97,6 +97,74 @@ fn refusals_are_counted_by_their_reason() {
 }
 
 #[test]
+fn refusals_of_addresses_and_origins_are_counted_and_asking_for_metrics_is_not_limited() {
+    let relay = Relay::start_with(&[
+        "--request-rate",
+        "1",
+        "--connection-rate",
+        "1000",
+        "--max-channels-per-address",
+        "1",
+        "--max-uri-size",
+        "100",
+        "--cors-origins",
+        "https://example.org",
+    ]);
+    let refused = |reason: &str| Scrape::of(&relay).get(&format!("ringrelay_refused_total{{reason=\"{reason}\"}}"));
+    relay.request("GET", &format!("/{}", "x".repeat(100)), None).assert_refusal(414);
+    let mut client = HttpClient::connect(relay.address());
+    client.send("DELETE /reset HTTP/1.1\r\nHost: x\r\nOrigin: https://example.com\r\n\r\n");
+    client.response().assert_refusal(403);
+    let channel = json!({"pattern": "echo"});
+    assert_eq!(relay.request("POST", "/channels", Some(&channel)).status, 201);
+    relay.request("POST", "/channels", Some(&channel)).assert_refusal(429);
+    for reason in ["uri_too_long", "origin_not_allowed", "too_many_channels_from_address"] {
+        assert_eq!(refused(reason), 1.0, "{reason}");
+    }
+    assert_eq!(refused("request_rate"), 0.0);
+    let over = (0..1000).find(|_| relay.request("GET", "/channels", None).status == 429);
+    assert!(over.is_some(), "nobody is refused");
+    for _ in 0..20 {
+        assert_eq!(refused("request_rate"), 1.0);
+    }
+}
+
+#[test]
+fn connections_over_the_rate_are_counted() {
+    let relay = Relay::start_with(&["--connection-rate", "2"]);
+    let mut told = 0.0;
+    eventually("one is refused", || {
+        let mut client = HttpClient::connect(relay.address());
+        client.try_send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+        told += f64::from(u8::from(client.response().status == 429));
+        (told > 0.0).then_some(())
+    });
+    let scrape = eventually("it may ask again", || {
+        let mut client = HttpClient::connect(relay.address());
+        client.try_send("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+        let response = client.response();
+        told += f64::from(u8::from(response.status == 429));
+        (response.status == 200).then_some(String::from_utf8(response.body).expect("the text is UTF-8"))
+    });
+    assert!(scrape.contains(&format!("ringrelay_refused_total{{reason=\"connection_rate\"}} {told}\n")), "{scrape}");
+}
+
+#[test]
+fn what_is_no_proxy_header_and_who_is_no_proxy_are_counted() {
+    let relay = Relay::start_with(&["--proxy-protocol", "--trusted-proxies", "127.0.0.1"]);
+    let mut client = HttpClient::connect(relay.address());
+    client.try_send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    client.assert_closed();
+    HttpClient::connect_from([127, 0, 0, 2], relay.address()).assert_closed();
+    let mut client = HttpClient::connect(relay.address());
+    client.send(b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    let text = String::from_utf8(client.response().body).expect("the text is UTF-8");
+    for reason in ["proxy_header", "no_proxy"] {
+        assert!(text.contains(&format!("ringrelay_refused_total{{reason=\"{reason}\"}} 1\n")), "{text}");
+    }
+}
+
+#[test]
 fn a_head_that_does_not_end_is_counted() {
     let relay = Relay::start_with(&["--head-timeout", "50"]);
     let mut client = HttpClient::connect(relay.address());

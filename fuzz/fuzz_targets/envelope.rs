@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use ringrelay::channel::{
     Channel, ChannelId, ChannelSpec, ClientId, Delivery, ORIGIN_MEMBER_LEN_MAX, Origin, OriginMember, Pattern, Refusal,
-    Rights, Token,
+    Rights, SlowPolicy, Token,
 };
 use ringrelay::time::Time;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -86,6 +86,7 @@ fn spec(pattern: Pattern) -> ChannelSpec {
         timeout: None,
         exclude_sender: false,
         history: 0,
+        slow_consumers: SlowPolicy::Disconnect,
         permit: None,
     }
 }

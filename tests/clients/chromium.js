@@ -1,13 +1,15 @@
 // A browser as a client: pages of the relay's own origin, and of another one, exchange messages.
 //
-// usage: node chromium.js URL [CHROMIUM]
+// usage: node chromium.js URL [CHROMIUM] [--deflate]
+//
+// --deflate: the relay compresses, and does so with a browser.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { createChannel, withBrowser } from './browser.js';
 
-const [base, chromium = 'chromium'] = process.argv.slice(2);
+const [base, chromium = 'chromium', flag] = process.argv.slice(2);
 
 /** What runs in a page: creates channels if it may, connects, exchanges text and binary. */
 async function exchange(base, given) {
@@ -41,7 +43,7 @@ async function exchange(base, given) {
   const echo = await connect(given?.echo ?? (await create({ pattern: 'echo' })));
   const pubSub = given?.pubSub ?? (await create({ pattern: 'pub-sub' }));
   const [alice, bob] = [await connect(pubSub), await connect(pubSub)];
-  const seen = {};
+  const seen = { compresses: echo.extensions.startsWith('permessage-deflate') };
 
   let next = receive(echo);
   echo.send('hello, zß€😀');
@@ -64,6 +66,7 @@ async function exchange(base, given) {
 }
 
 const wanted = {
+  compresses: flag === '--deflate',
   echoText: 'hello, zß€😀',
   echoBinary: [0, 127, 255],
   echoLength: 1 << 20,

@@ -1,12 +1,14 @@
 // npm's `ws` as a client.
 //
-// usage: node node_ws.js URL
+// usage: node node_ws.js URL [--deflate]
+//
+// --deflate: the relay compresses, and does so with this client.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import WebSocket from 'ws';
 
-const base = process.argv[2];
+const [base, flag] = process.argv.slice(2);
 
 /** Creates a channel; gives its id and the URL to connect to. */
 async function create(spec) {
@@ -22,7 +24,7 @@ async function create(spec) {
 
 /** A client whose messages can be awaited one by one, those that come early too. */
 async function connect(url) {
-  const socket = new WebSocket(url);
+  const socket = new WebSocket(url, { perMessageDeflate: true });
   const early = [];
   const waiting = [];
   socket.on('message', (data, isBinary) => {
@@ -32,6 +34,7 @@ async function connect(url) {
     else early.push(message);
   });
   await once(socket, 'open');
+  assert.equal(socket.extensions, flag === '--deflate' ? 'permessage-deflate' : '');
   const receive = () => (early.length ? early.shift() : new Promise((resolve) => waiting.push(resolve)));
   return { socket, receive };
 }

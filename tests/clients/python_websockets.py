@@ -1,6 +1,8 @@
 """Python's `websockets` as a client.
 
-usage: python_websockets.py URL
+usage: python_websockets.py URL [--deflate]
+
+--deflate: the relay compresses, and does so with this client.
 """
 
 import json
@@ -11,6 +13,7 @@ from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
 BASE = sys.argv[1]
+DEFLATE = sys.argv[2:] == ["--deflate"]
 PATIENCE_S = 20
 
 
@@ -37,9 +40,10 @@ def expect(client, message):
     assert type(received) is type(message) and received == message, (received[:80], message[:80])
 
 
-# The library offers permessage-deflate, as most do, and has to get along without.
+# The library offers permessage-deflate, as most do, and has to get along with and without.
 _, url = create(pattern="echo")
-with connect(url) as client:
+with connect(url, compression="deflate") as client:
+    assert bool(client.protocol.extensions) == DEFLATE, client.protocol.extensions
     for message in ["hello", "", "z\u00df\u20ac\U0001f600", b"", bytes(range(256)), "x" * 100_000, bytes(1 << 20)]:
         client.send(message)
         expect(client, message)

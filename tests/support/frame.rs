@@ -31,6 +31,9 @@ pub const CLOSE: u8 = 0x8;
 pub const PING: u8 = 0x9;
 pub const PONG: u8 = 0xA;
 
+/// Among the reserved bits: a message is compressed (RFC 7692, section 6).
+pub const RSV1: u8 = 4;
+
 impl Frame {
     pub fn new(opcode: u8, payload: impl Into<Vec<u8>>) -> Frame {
         Frame {
@@ -119,8 +122,8 @@ impl Frame {
     /// The first frame that a server sent, and how long it was; `None` = it is not whole yet.
     ///
     /// # Panics
-    /// If a server must not send it: masked, with reserved bits, its length not minimal, or a control frame that is
-    /// long or in fragments.
+    /// If a server must not send it: masked, with reserved bits other than RSV1 at the begin of a message, its length not
+    /// minimal, or a control frame that is long or in fragments.
     pub fn decode(bytes: &[u8]) -> Option<(Frame, usize)> {
         let [first, second, rest @ ..] = bytes else { return None };
         assert_eq!(second & 0x80, 0, "a server masked a frame");
@@ -145,7 +148,8 @@ impl Frame {
             mask: None,
             length: LengthField::Minimal,
         };
-        assert_eq!(frame.reserved, 0, "a server set reserved bits");
+        let is_begin = [TEXT, BINARY].contains(&frame.opcode);
+        assert!(frame.reserved == 0 || frame.reserved == RSV1 && is_begin, "a server set reserved bits: {frame:?}");
         assert!([CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG].contains(&frame.opcode), "unknown opcode: {frame:?}");
         assert!(frame.opcode < CLOSE || frame.fin && frame.payload.len() <= 125, "not a control frame: {frame:?}");
         Some((frame, end))

@@ -16,6 +16,8 @@ pub struct RawClient {
     received: Vec<u8>,
     /// How much of `received` has been taken as frames; at most its length.
     taken: usize,
+    /// Whether the relay may send compressed messages.
+    deflate: bool,
 }
 
 impl RawClient {
@@ -53,7 +55,12 @@ impl RawClient {
     /// Goes on with a connection that has been upgraded.
     pub fn over(http: HttpClient) -> RawClient {
         let (stream, received) = http.into_parts();
-        RawClient { stream, received, taken: 0 }
+        RawClient { stream, received, taken: 0, deflate: false }
+    }
+
+    /// The same where permessage-deflate was agreed on: the relay may set RSV1.
+    pub fn with_deflate(self) -> RawClient {
+        RawClient { deflate: true, ..self }
     }
 
     pub fn stream(&self) -> &TcpStream {
@@ -63,7 +70,8 @@ impl RawClient {
     /// A second hand on the connection: one reads while the other sends. What was read already goes with it.
     pub fn split(&mut self) -> RawClient {
         let stream = self.stream.try_clone().expect("a TCP socket");
-        RawClient { stream, received: std::mem::take(&mut self.received), taken: std::mem::take(&mut self.taken) }
+        let (received, taken) = (std::mem::take(&mut self.received), std::mem::take(&mut self.taken));
+        RawClient { stream, received, taken, deflate: self.deflate }
     }
 
     pub fn send(&mut self, frame: &Frame) {
@@ -98,6 +106,7 @@ impl RawClient {
         loop {
             if let Some((frame, len)) = Frame::decode(&self.received[self.taken..]) {
                 self.taken += len;
+                assert!(frame.reserved == 0 || self.deflate, "a compressed message that was not agreed on");
                 return Some(frame);
             }
             if !self.read_more() {
