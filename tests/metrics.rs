@@ -61,10 +61,13 @@ fn connections_are_counted_while_they_are_open_and_when_they_come() {
     for client in &mut clients {
         assert_eq!(client.request("GET", "/healthz", None).status, 200);
     }
-    let during = Scrape::of(&relay);
-    assert_eq!(during.get(OPEN), 4.0, "three, and the one that asks");
+    // The connection of the first look may still be on its way out.
+    let during = eventually("three are open, and the one that asks", || {
+        let during = Scrape::of(&relay);
+        (during.get(OPEN) == 4.0).then_some(during)
+    });
     let accepted = |scrape: &Scrape| scrape.get("ringrelay_connections_accepted_total");
-    assert_eq!(accepted(&during) - accepted(&before), 4.0);
+    assert!(accepted(&during) - accepted(&before) >= 4.0);
     drop(clients);
     eventually("the three are gone", || (Scrape::of(&relay).get(OPEN) == 1.0).then_some(()));
 }
