@@ -9,41 +9,72 @@ use super::TrustedProxies;
 use crate::http::Fields;
 
 /// The address of the client of a request that came from `source`. It is `source` unless that is a trusted proxy's; then
-/// `Forwarded` is asked, or `X-Forwarded-For` where there is none. What is malformed or no address ends the walk: the last
-/// trusted proxy before it is the client.
+/// `Forwarded` and `X-Forwarded-For` are asked. Proxies pass on the one that they do not set, so a client can make that one
+/// up: if both are there, they have to agree, or else the proxy is the client.
 pub fn client_of(source: IpAddr, proxies: &TrustedProxies, fields: Fields<'_>) -> IpAddr {
-    let mut hop = source.to_canonical();
-    if !proxies.trust(hop) {
-        return hop;
+    let source = source.to_canonical();
+    if !proxies.trust(source) {
+        return source;
     }
-    let is_forwarded = fields.has("forwarded");
-    let name = if is_forwarded { "forwarded" } else { "x-forwarded-for" };
+    let forwarded = client_by(Header::Forwarded, source, proxies, fields);
+    let x_forwarded_for = client_by(Header::XForwardedFor, source, proxies, fields);
+    match (forwarded, x_forwarded_for) {
+        (Some(one), Some(other)) if one != other => source,
+        (Some(client), _) | (None, Some(client)) => client,
+        (None, None) => source,
+    }
+}
+
+/// Where addresses are forwarded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Header {
+    Forwarded,
+    XForwardedFor,
+}
+
+/// The client by one header, from a trusted `source`; `None` = the header is not there. What is malformed or no address
+/// ends the walk: the last trusted proxy before it is the client. What a proxy adds is well-formed, so it is found whatever
+/// the client has left open before it.
+fn client_by(header: Header, source: IpAddr, proxies: &TrustedProxies, fields: Fields<'_>) -> Option<IpAddr> {
+    let name = match header {
+        Header::Forwarded => "forwarded",
+        Header::XForwardedFor => "x-forwarded-for",
+    };
     let mut lines: Vec<&[u8]> = fields.all(name).collect();
+    if lines.is_empty() {
+        return None;
+    }
+    let mut hop = source;
     while let Some(line) = lines.pop() {
-        // With escapes or an open quotation the ends of elements cannot be told from the right, and no address needs them.
-        if line.contains(&b'\\') || line.iter().filter(|byte| **byte == b'"').count() % 2 == 1 {
-            return hop;
-        }
+        // Only `Forwarded` has quotations with commas in them.
         let mut is_quoted = false;
         let elements = line.rsplit(|byte| {
-            is_quoted ^= *byte == b'"';
+            is_quoted ^= header == Header::Forwarded && *byte == b'"';
             !is_quoted && *byte == b','
         });
         // A recipient ignores empty elements (RFC 9110, section 5.6.1).
         for element in elements.map(<[u8]>::trim_ascii).filter(|element| !element.is_empty()) {
-            let address = if is_forwarded { node_of_element(element) } else { node(element) };
-            let Some(address) = address else { return hop };
+            let address = match header {
+                Header::Forwarded => node_of_element(element),
+                Header::XForwardedFor => node(element),
+            };
+            let Some(address) = address else { return Some(hop) };
             hop = address;
             if !proxies.trust(hop) {
-                return hop;
+                return Some(hop);
             }
         }
     }
-    hop
+    Some(hop)
 }
 
 /// The `for` of an element of `Forwarded` (RFC 7239, section 4), if it is an address.
 fn node_of_element(element: &[u8]) -> Option<IpAddr> {
+    // Behind an escaped quotation mark, which stands in the same element as its backslash, the element's begin cannot be
+    // told from the right. No address needs one.
+    if element.contains(&b'\\') {
+        return None;
+    }
     let mut found = None;
     let mut is_quoted = false;
     let pairs = element.split(|byte| {
@@ -136,10 +167,15 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_wins() {
-        let lines = ["X-Forwarded-For: 203.0.113.9", "Forwarded: for=192.0.2.1"];
-        assert_eq!(client(&lines), "192.0.2.1");
-        assert_eq!(client(&["X-Forwarded-For: 203.0.113.9", "Forwarded: for=unknown"]), "10.0.0.1");
+    fn a_header_that_the_proxy_does_not_set_names_nobody() {
+        for forged in ["203.0.113.9", "10.0.0.9", "unknown"] {
+            let [forwarded, x_forwarded_for] =
+                [format!("Forwarded: for={forged}"), format!("X-Forwarded-For: {forged}")];
+            assert_eq!(client(&["X-Forwarded-For: 192.0.2.1", &forwarded]), "10.0.0.1", "{forged}");
+            assert_eq!(client(&[&x_forwarded_for, "Forwarded: for=192.0.2.1"]), "10.0.0.1", "{forged}");
+        }
+        let agreeing = ["X-Forwarded-For: 203.0.113.9, 192.0.2.1", "Forwarded: for=unknown, for=\"192.0.2.1:80\""];
+        assert_eq!(client(&agreeing), "192.0.2.1");
     }
 
     #[test]
@@ -242,6 +278,18 @@ mod tests {
             let (name, value) =
                 if of_forwarded { ("Forwarded", "for=192.0.2.1") } else { ("X-Forwarded-For", "192.0.2.1") };
             let request = format!("GET / HTTP/1.1\r\nHost: x\r\n{name}: {garbage}\r\n{name}: {value}\r\n\r\n");
+            prop_assert_eq!(client_in(IpAddr::from([10, 0, 0, 1]), request.as_bytes()), IpAddr::from([192, 0, 2, 1]));
+        }
+
+        /// Nor does it matter that the proxy adds to the client's own line.
+        #[test]
+        fn nothing_before_the_last_proxys_element_changes_the_client(garbage in "[ -~]{0,80}", of_forwarded: bool) {
+            let (name, value) = if of_forwarded {
+                ("Forwarded", "for=\"192.0.2.1:4711\";by=\"_a,b\"")
+            } else {
+                ("X-Forwarded-For", "192.0.2.1")
+            };
+            let request = format!("GET / HTTP/1.1\r\nHost: x\r\n{name}: {garbage}, {value}\r\n\r\n");
             prop_assert_eq!(client_in(IpAddr::from([10, 0, 0, 1]), request.as_bytes()), IpAddr::from([192, 0, 2, 1]));
         }
 
