@@ -5,8 +5,9 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use super::Front;
+use super::exchange::Request;
 use super::live::Entry;
+use super::{Front, guard};
 use crate::budget::Permit;
 use crate::http::Fields;
 use crate::peer::{self, AddressRefusal};
@@ -21,7 +22,7 @@ pub(super) struct Visitor {
     /// Whether that is a trusted proxy: each request says whose it is, and is judged by that.
     is_proxy: bool,
     /// Whether the connection was counted when it came, and no WebSocket has been asked for on it since. The first one
-    /// is what it was counted for; further attempts count as connections of their own.
+    /// is what it was counted for; further attempts count as connections of their own, and as requests.
     is_paid: Cell<bool>,
 }
 
@@ -71,21 +72,33 @@ impl Front {
         Ok((Visitor { source, is_proxy, is_paid: Cell::new(!is_proxy) }, place))
     }
 
-    /// Counts a request of `client`, which came from `visitor`: for what it asks for, be it allowed or not. A WebSocket from
-    /// behind a proxy comes with the place among those of its client's address.
+    /// Counts a request of `client` for what it asks for, be it allowed or not. A WebSocket from behind a proxy comes with
+    /// the place among those of its client's address.
     pub(super) fn count(
         &self,
-        visitor: &Visitor,
+        request: Request<'_>,
         client: IpAddr,
         asked: Result<&Action, &RouteError>,
     ) -> Result<Option<Permit>, ApiError> {
-        let (addresses, now) = (&self.settings.addresses, Instant::now());
+        let (addresses, visitor, now) = (&self.settings.addresses, request.visitor, Instant::now());
         match asked {
-            // Who watches a relay must not be told that it is gone.
-            Ok(Action::Health | Action::Ready | Action::Metrics) => Ok(None),
-            Ok(Action::Connect(_)) if visitor.is_proxy => addresses.connect(client, now).map_err(refusal),
-            Ok(Action::Connect(_)) if visitor.is_paid.take() => Ok(None),
-            Ok(Action::Connect(_)) => addresses.connect_again(client, now).map(|()| None).map_err(refusal),
+            // Who watches a relay must not be told that it is gone. Where that needs a token it counts, for it could be a
+            // guess.
+            Ok(Action::Health | Action::Ready | Action::Metrics) if !guard::is_needed(self, request) => Ok(None),
+            Ok(Action::Connect(_)) => {
+                let is_paid = visitor.is_paid.take();
+                // Else tokens could be tried without end on one connection, and each may cost the check of a signature.
+                if !is_paid || guard::is_needed(self, request) {
+                    addresses.request(client, now).map_err(refusal)?;
+                }
+                if is_paid {
+                    Ok(None)
+                } else if visitor.is_proxy {
+                    addresses.connect(client, now).map_err(refusal)
+                } else {
+                    addresses.connect_again(client, now).map(|()| None).map_err(refusal)
+                }
+            }
             Ok(
                 Action::ListChannels
                 | Action::CreateChannel
@@ -98,7 +111,10 @@ impl Front {
                 | Action::Reset
                 | Action::Cluster
                 | Action::Options(_)
-                | Action::AdministrationOptions(_),
+                | Action::AdministrationOptions(_)
+                | Action::Health
+                | Action::Ready
+                | Action::Metrics,
             )
             | Err(_) => addresses.request(client, now).map(|()| None).map_err(refusal),
         }

@@ -63,14 +63,14 @@ async fn act(front: &Front, request: Request<'_>) -> Result<Answer, ApiError> {
     let fields = request.head.fields(request.received);
     let client = request.visitor.client(front, fields);
     let Target::Resource { path, query } = &request.head.target else {
-        front.count(request.visitor, client, Ok(&Action::Options(route::METHODS)))?;
+        front.count(request, client, Ok(&Action::Options(route::METHODS)))?;
         return Ok(Answer::Response(options(front, request, route::METHODS)));
     };
     let path = text(&request.received[path.clone()]);
     let query = text(&request.received[query.clone()]);
     let asked = route::route(request.head.method, path, settings.browser_only);
     // Before the tokens are looked at, so that they are not tried out any faster.
-    let place = front.count(request.visitor, client, asked.as_ref())?;
+    let place = front.count(request, client, asked.as_ref())?;
     // Before what is asked for, so that the refusal does not tell what there is.
     guard::check(front, request)?;
     let action = asked?;

@@ -15,18 +15,12 @@ use crate::route::{self, Action};
 /// There is none, or none that is right; the same for channels that there are and those that there are not.
 pub(super) fn check(front: &Front, request: Request<'_>) -> Result<(), ApiError> {
     let Some(auth) = &front.settings.auth else { return Ok(()) };
-    let method = request.head.method;
     let Target::Resource { path, query } = &request.head.target else { return Ok(()) };
-    // A browser asks what it may ask before it knows whether it may send the token.
-    if method == Method::Options {
+    if !is_needed(front, request) {
         return Ok(());
     }
-    let path = text(&request.received[path.clone()]);
+    let (method, path) = (request.head.method, text(&request.received[path.clone()]));
     let browser_only = front.settings.browser_only;
-    let spellings = route::spellings(method, path, browser_only);
-    if !spellings.iter().any(|(method, path)| auth.guards(*method, path)) {
-        return Ok(());
-    }
     let query = text(&request.received[query.clone()]);
     let given = tokens(request, query);
     if given.iter().any(|token| auth.accepts(token)) {
@@ -38,6 +32,20 @@ pub(super) fn check(front: &Front, request: Request<'_>) -> Result<(), ApiError>
         return outcome;
     }
     Err(if given.is_empty() { ApiError::AuthMissing } else { ApiError::AuthWrong })
+}
+
+/// Whether a token is looked for in `request`.
+pub(super) fn is_needed(front: &Front, request: Request<'_>) -> bool {
+    let (Some(auth), Target::Resource { path, .. }) = (&front.settings.auth, &request.head.target) else {
+        return false;
+    };
+    // A browser asks what it may ask before it knows whether it may send the token.
+    if request.head.method == Method::Options {
+        return false;
+    }
+    let path = text(&request.received[path.clone()]);
+    let spellings = route::spellings(request.head.method, path, front.settings.browser_only);
+    spellings.iter().any(|(method, path)| auth.guards(*method, path))
 }
 
 /// Whether one of the JSON Web Tokens in a request gives the right to `action`; `None` = they are not asked, or there are

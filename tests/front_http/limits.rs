@@ -6,7 +6,7 @@ use std::time::Duration;
 use ringrelay::front::FrontSettings;
 use ringrelay::peer::{AddressLimits, Addresses, TrustedProxies};
 
-use crate::rig::{PATIENCE, Response, Rig, get, post, request, settings, upgrade};
+use crate::rig::{Client, PATIENCE, Response, Rig, get, post, request, settings, upgrade};
 
 /// Slow enough that nothing flows into a bucket while a test runs: it holds five.
 const SLOW: u64 = 1;
@@ -43,6 +43,15 @@ fn ask_until_refused(rig: &Rig, asked: &str) {
     assert_refused(&refused.expect("one of them is refused"), "rate_limit_exceeded");
 }
 
+/// The same on one connection.
+fn ask_until_refused_on(client: &mut Client, asked: &str) {
+    let refused = (0..20).find_map(|_| {
+        client.send(asked);
+        Some(client.response()).filter(|answer| answer.status == 429)
+    });
+    assert_refused(&refused.expect("one of them is refused"), "rate_limit_exceeded");
+}
+
 #[test]
 fn requests_over_the_rate_are_told_when_to_come_again_and_watchers_are_not() {
     let rig = Rig::with(limited(AddressLimits { request_rate: NonZeroU64::new(SLOW), ..Default::default() }));
@@ -61,11 +70,12 @@ fn requests_over_the_rate_are_told_when_to_come_again_and_watchers_are_not() {
             assert_eq!(client.response().status, 200, "{path}");
         }
     }
-    // What opens WebSockets is counted as connections, which are not limited here.
-    for _ in 0..20 {
-        client.send(get("/channels/none/connect?token=x"));
-        assert_eq!(client.response().status, 404);
-    }
+    // The first WebSocket asked for is what a connection is for; to try out tokens on it is to make requests.
+    let connect = get("/channels/none/connect?token=x");
+    assert_eq!(rig.ask(&connect).status, 404);
+    client.send(&connect);
+    assert_eq!(client.response().status, 404);
+    ask_until_refused_on(&mut client, &connect);
     let waited = std::time::Instant::now();
     while rig.ask(&get("/channels/none")).status == 429 {
         assert!(waited.elapsed() < PATIENCE, "it never recovers");
@@ -172,6 +182,28 @@ fn behind_a_trusted_proxy_the_forwarded_address_counts() {
     }
     assert_eq!(create("Forwarded: for=\"192.0.2.1:80\""), 429, "the same address in another form");
     assert_eq!([create("Forwarded: for=unknown"), create("X: y")], [201, 429], "the proxy's own");
+}
+
+#[test]
+fn the_api_token_cannot_be_guessed_any_faster_where_nothing_else_is_counted() {
+    let rules = ringrelay::auth::Rules::default();
+    let auth = Some(std::sync::Arc::new(ringrelay::auth::Auth::new("right".to_owned(), rules)));
+    let limits = AddressLimits { request_rate: NonZeroU64::new(SLOW), ..Default::default() };
+    let rig = Rig::with(FrontSettings { auth, ..limited(limits) });
+    for path in ["/healthz?auth=guess", "/metrics?auth=guess", "/channels/x/connect?auth=guess"] {
+        ask_until_refused(&rig, &get(path));
+    }
+}
+
+#[test]
+fn behind_a_proxy_a_websocket_is_a_request_of_its_client() {
+    let rig = Rig::with(behind_proxy(AddressLimits { request_rate: NonZeroU64::new(SLOW), ..Default::default() }));
+    let connect = |client: &str| {
+        rig.ask(&request("GET /channels/none/connect?token=guess", &[&format!("X-Forwarded-For: {client}")], ""))
+    };
+    let refused = (0..20).map(|_| connect("192.0.2.1")).find(|answer| answer.status == 429);
+    assert_refused(&refused.expect("one of them is refused"), "rate_limit_exceeded");
+    assert_eq!(connect("192.0.2.2").status, 404, "another client");
 }
 
 #[test]
