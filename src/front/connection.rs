@@ -98,6 +98,10 @@ impl Connection {
                 Connection::new(Stream::Plain(socket), front, visitor).refuse(&ApiError::NotTls).await;
                 None
             }
+            Err(AcceptError::Refused(socket)) => {
+                Connection::new(Stream::Plain(socket), front, visitor).linger().await;
+                None
+            }
             Err(AcceptError::Failed) => None,
         }
     }

@@ -31,7 +31,9 @@ pub(super) struct TlsStream {
 pub(super) enum AcceptError {
     /// What came is no TLS.
     NotTls(TcpStream),
-    /// The handshake failed, or took too long; the client was told, if it could be.
+    /// The handshake failed, and the client was sent an alert if there is one for it: it is to be let read that.
+    Refused(TcpStream),
+    /// It took too long, or the connection broke.
     Failed,
 }
 
@@ -46,8 +48,13 @@ impl Stream {
     ) -> Result<Stream, AcceptError> {
         match timeout(time, shake_hands(socket, acceptor, received, metrics)).await {
             Ok(outcome) => {
-                if let Err(AcceptError::Failed) = outcome {
-                    metrics.handshake_failed();
+                match &outcome {
+                    Ok(_) | Err(AcceptError::NotTls(_)) => {}
+                    Err(AcceptError::Refused(_)) => {
+                        metrics.refused(Refusal::TlsHandshake);
+                        metrics.handshake_failed();
+                    }
+                    Err(AcceptError::Failed) => metrics.handshake_failed(),
                 }
                 outcome
             }
@@ -123,11 +130,7 @@ impl TlsStream {
                 Ok(_) => {}
             }
             if let Err(error) = self.open(&mut received) {
-                tracing::debug!(%error, "a TLS session is broken");
-                let mut alert = Vec::new();
-                if self.session.seal_bytes(&[], &mut alert).is_ok() {
-                    let _ = self.socket.write_all(alert).await;
-                }
+                self.end_broken(error).await;
                 return (Err(io::Error::other(error)), buffer);
             }
         }
@@ -137,6 +140,15 @@ impl TlsStream {
             self.data = Vec::new();
         }
         (Ok(len), buffer)
+    }
+
+    /// Sends the alert of a session that cannot go on.
+    async fn end_broken(&mut self, error: tls::RecordError) {
+        tracing::debug!(%error, "a TLS session is broken");
+        let mut alert = Vec::new();
+        if self.session.seal_bytes(&[], &mut alert).is_ok() {
+            let _ = self.socket.write_all(alert).await;
+        }
     }
 
     /// Opens all of `received`.
@@ -199,16 +211,14 @@ async fn shake_hands(
                 return match stream.open(&mut received) {
                     Ok(()) => Ok(Stream::Tls(Box::new(stream))),
                     Err(error) => {
-                        tracing::debug!(%error, "a TLS session is broken");
-                        let mut stream = Stream::Tls(Box::new(stream));
-                        let _ = stream.write_all(Vec::new()).await;
-                        Err(AcceptError::Failed)
+                        stream.end_broken(error).await;
+                        Err(AcceptError::Refused(stream.socket))
                     }
                 };
             }
             Err(error) => {
-                let _ = socket.shutdown().await;
-                return Err(failed(error));
+                tracing::debug!(%error, "a TLS handshake failed");
+                return Err(AcceptError::Refused(socket));
             }
         }
     }

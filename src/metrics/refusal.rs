@@ -31,6 +31,7 @@ label_values! {
         NoProxy = "no_proxy",
         /// What came to the port of TLS is no TLS.
         NotTls = "not_tls",
+        /// A handshake that breaks the protocol, or that has nothing in common with what is spoken here.
         TlsHandshake = "tls_handshake",
         HandshakeTimeout = "handshake_timeout",
         HeadTimeout = "head_timeout",

@@ -78,6 +78,23 @@ fn garbage_gets_an_alert_or_nothing_and_an_end() {
 }
 
 #[test]
+fn who_sends_on_behind_garbage_gets_the_alert_all_the_same() {
+    let rig = Rig::start();
+    let mut stream = rig.tcp();
+    // Closed with bytes unread, the relay's end would be reset, and the client could lose what it was sent.
+    stream.write_all(&[&[22, 3, 1, 0, 5, 1, 0, 0, 1, 0][..], &[0; 20_000]].concat()).unwrap();
+    let mut answer = Vec::new();
+    let mut buffer = [0; 100];
+    loop {
+        match stream.read(&mut buffer).expect("an end, and no reset") {
+            0 => break,
+            len => answer.extend_from_slice(&buffer[..len]),
+        }
+    }
+    assert_eq!((answer.first(), answer.len()), (Some(&21), 7), "{answer:?}");
+}
+
+#[test]
 fn alpn_is_http_1_1_or_nothing() {
     let rig = Rig::start();
     for version in BOTH {
