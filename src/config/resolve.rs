@@ -54,7 +54,9 @@ pub fn load(
     // What stands in the file, but is wrong, has been refused already.
     if refusals.is_empty() {
         values.check_auth(&mut refusals);
-        values.check_ssl(&mut refusals);
+        values.check_needed("ssl", &["ssl-cert-path", "ssl-key-path"], &mut refusals);
+        // Without a proxy that is trusted nobody could connect.
+        values.check_needed("proxy-protocol", &["trusted-proxies"], &mut refusals);
     }
     if !refusals.is_empty() {
         return Err(refusals);
@@ -155,16 +157,16 @@ impl Values {
         refusals.push(Refusal::Missing { by: origin.call("auth"), flag: token.flag(), variable: token.variable() });
     }
 
-    /// TLS needs a certificate and its key.
-    fn check_ssl(&self, refusals: &mut Vec<Refusal>) {
-        let Some((Some(Value::Bool(true)), origin)) = self.get("ssl") else { return };
-        for name in ["ssl-cert-path", "ssl-key-path"] {
+    /// What is switched on by `by` makes no sense without the settings `names`.
+    fn check_needed(&self, by: &str, names: &[&str], refusals: &mut Vec<Refusal>) {
+        let Some((Some(Value::Bool(true)), origin)) = self.get(by) else { return };
+        for name in names {
             if let Some((None, _)) = self.get(name) {
-                let path = table::find(name);
+                let needed = table::find(name);
                 refusals.push(Refusal::Missing {
-                    by: origin.call("ssl"),
-                    flag: path.flag(),
-                    variable: path.variable(),
+                    by: origin.call(by),
+                    flag: needed.flag(),
+                    variable: needed.variable(),
                 });
             }
         }

@@ -346,6 +346,14 @@ fn tls_without_its_files_is_refused() {
 }
 
 #[test]
+fn the_proxy_protocol_without_a_proxy_is_refused() {
+    assert_eq!(
+        refused(&["--proxy-protocol"], &[], ""),
+        ["--proxy-protocol is true, which needs --trusted-proxies or RINGRELAY_TRUSTED_PROXIES"]
+    );
+}
+
+#[test]
 fn tls_has_a_port_of_its_own() {
     let flags = ["--ssl", "--ssl-cert-path=cert.pem", "--ssl-key-path=key.pem"];
     let loaded = loaded(&flags, &[], "");
