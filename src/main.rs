@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _};
 use ringrelay::bench::BenchConfig;
 use ringrelay::config::{self, Environment, Loaded, command_line};
+use ringrelay::server::StartError;
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
@@ -48,7 +49,7 @@ fn switch(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
 }
 
-/// Exit status 0 after a shutdown in order, 1 if the relay could not start, 2 if a setting is wrong.
+/// Exit status 0 after a shutdown in order, 1 if the relay could not start, 2 if a setting is wrong or a file that it names.
 fn serve(matches: &ArgMatches) -> ExitCode {
     let Some(loaded) = load(matches) else { return ExitCode::from(WRONG_SETTING) };
     start_log(&loaded.config.log_level);
@@ -59,7 +60,10 @@ fn serve(matches: &ArgMatches) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ringrelay: {error}");
-            ExitCode::FAILURE
+            match error {
+                StartError::File(_) => ExitCode::from(WRONG_SETTING),
+                StartError::System(_) => ExitCode::FAILURE,
+            }
         }
     }
 }

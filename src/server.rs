@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
+use std::{error, fmt};
 
 use futures_channel::oneshot;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -27,11 +28,11 @@ use files::Files;
 /// Runs the relay until SIGTERM or SIGINT, and says on standard output where it listens once it does.
 ///
 /// # Errors
-/// The address cannot be listened on, the kernel gives no ring, or a file of keys cannot be used.
-pub fn run(config: &ServeConfig) -> io::Result<()> {
+/// A file that a setting names cannot be used, the address cannot be listened on, or the kernel gives no ring.
+pub fn run(config: &ServeConfig) -> Result<(), StartError> {
     small_pages();
     raise_open_files();
-    let files = Files::load(config)?;
+    let files = Files::load(config).map_err(StartError::File)?;
     // Before the first connection: from now on these signals mean a shutdown in order.
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     // Without files it ends the relay, as a closed terminal does.
@@ -40,6 +41,7 @@ pub fn run(config: &ServeConfig) -> io::Result<()> {
     }
     let cores = allowed_cores();
     let metrics = Arc::new(Metrics::new());
+    files.note_certificate(&metrics);
     let shards = start_shards(config, &cores, &metrics)?;
     let registry = Registry::new(shards.iter().map(|shard| shard.handle.clone()).collect());
     let fronts = start_fronts(config, &cores, &registry, &files, metrics.clone())?;
@@ -66,6 +68,32 @@ pub fn run(config: &ServeConfig) -> io::Result<()> {
     shards.into_iter().map(|shard| shard.thread).chain(fronts).for_each(join);
     Ok(())
 }
+
+/// Why the relay does not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// A certificate, or a file of keys: the setting is wrong.
+    File(Box<dyn error::Error + Send + Sync>),
+    /// The system does not give what is needed.
+    System(io::Error),
+}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> StartError {
+        StartError::System(error)
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::File(error) => error.fmt(f),
+            StartError::System(error) => error.fmt(f),
+        }
+    }
+}
+
+impl error::Error for StartError {}
 
 /// Has memory counted by the page. In pages of 2 MiB an idle connection holds 1 900 to 2 300 bytes instead of 700, since
 /// what its neighbours gave back cannot go; throughput was the same (0.96 to 1.07, by case).

@@ -308,3 +308,20 @@ fn file_and_source_names_reach_the_running_relay() {
     client.send(&support::frame::Frame::text("eleven byte"));
     client.expect_close(1009);
 }
+
+#[test]
+fn a_file_that_cannot_be_used_is_a_wrong_setting() {
+    let none = "/nonexistent/file";
+    let short = TestFile::new("short-secret", "too short");
+    for (flags, setting) in [
+        (&["--jwt-key-path", none][..], "jwt-key-path"),
+        (&["--jwt-key-path", short.path()], "jwt-key-path"),
+        (&["--jwt-jwks-path", short.path()], "jwt-jwks-path"),
+        (&["--ssl", "--ssl-cert-path", none, "--ssl-key-path", none], "ssl-cert-path"),
+    ] {
+        let output = run(&[&["serve", "--port", "0"], flags].concat(), &[]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {said}");
+        assert!(said.contains(setting) && !said.contains("too short"), "{said}");
+    }
+}

@@ -261,7 +261,7 @@ fn a_relay_with_a_bad_key_does_not_start() {
         .args(["serve", "--port", "0", "--jwt-key-path", file.path()])
         .output()
         .expect("the binary runs");
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("jwt-key-path is") && said.contains("HS256 needs 32 or more"), "{said}");
     assert!(!said.contains("short"), "{said}");

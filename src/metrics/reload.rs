@@ -17,7 +17,7 @@ label_values! {
 pub struct Reloads {
     succeeded: [AtomicU64; Reload::ALL.len()],
     failed: [AtomicU64; Reload::ALL.len()],
-    /// Seconds since 1970; 0 = there is no certificate.
+    /// Seconds since 1970; 0 = there is no certificate, or none that says it.
     certificate_not_after: AtomicU64,
 }
 
@@ -31,7 +31,7 @@ impl Reloads {
         self.failed[what as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// When the certificate in use ends, in seconds since 1970.
+    /// When the certificate in use ends, in seconds since 1970; 0 = it does not say.
     pub fn set_certificate_not_after(&self, seconds: u64) {
         self.certificate_not_after.store(seconds, Ordering::Relaxed);
     }

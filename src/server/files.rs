@@ -1,6 +1,6 @@
 //! The files that the relay reads at its start, and anew on SIGHUP: the certificate, and the keys of JSON Web Tokens.
 
-use std::io;
+use std::error::Error;
 use std::sync::Arc;
 
 use crate::config::ServeConfig;
@@ -20,13 +20,19 @@ pub(super) struct Files {
 impl Files {
     /// # Errors
     /// A file that a setting names cannot be used; the error says which, and why.
-    pub(super) fn load(config: &ServeConfig) -> io::Result<Files> {
-        let tls = config.ssl.as_ref().map(|ssl| Acceptor::load(&ssl.cert_path, &ssl.key_path));
-        let tls = tls.transpose().map_err(io::Error::other)?;
-        let jwt = config.jwt.as_ref().map(Verifier::load).transpose().map_err(io::Error::other)?.map(Arc::new);
+    pub(super) fn load(config: &ServeConfig) -> Result<Files, Box<dyn Error + Send + Sync>> {
+        let tls = config.ssl.as_ref().map(|ssl| Acceptor::load(&ssl.cert_path, &ssl.key_path)).transpose()?;
+        let jwt = config.jwt.as_ref().map(Verifier::load).transpose()?.map(Arc::new);
         let files = Files { tls, jwt };
         files.warn_of_exposed_key();
         Ok(files)
+    }
+
+    /// Has `metrics` tell when the certificate ends.
+    pub(super) fn note_certificate(&self, metrics: &Metrics) {
+        if let Some(tls) = &self.tls {
+            metrics.reloads().set_certificate_not_after(tls.not_after().unwrap_or(0));
+        }
     }
 
     /// Whether there is anything to read anew.
@@ -39,6 +45,7 @@ impl Files {
     pub(super) fn reload(&self, metrics: &Metrics) {
         if let Some(tls) = &self.tls {
             note(tls.reload(), Reload::Certificate, "the certificate", metrics);
+            self.note_certificate(metrics);
             self.warn_of_exposed_key();
         }
         if let Some(jwt) = &self.jwt {
@@ -56,11 +63,11 @@ impl Files {
 fn note(outcome: Result<(), impl std::fmt::Display>, what: Reload, name: &str, metrics: &Metrics) {
     match outcome {
         Ok(()) => {
-            tracing::info!("{name} was read anew");
+            tracing::info!("read anew: {name}");
             metrics.reloads().succeeded(what);
         }
         Err(error) => {
-            tracing::error!("{name} could not be read anew, and the old stays in use: {error}");
+            tracing::error!("{name} cannot be read anew, and what was read before stays in use: {error}");
             metrics.reloads().failed(what);
         }
     }

@@ -4,13 +4,14 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{error, fmt};
 
 use rustls::server::{NoServerSessionStorage, ProducesTickets};
 use rustls::{InconsistentKeys, ServerConfig};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use simple_asn1::ASN1Block;
 
 /// What new connections are accepted with. Its clones are one: what one reloads, all accept with.
 #[derive(Clone, Debug)]
@@ -23,7 +24,20 @@ struct Shared {
     key_path: PathBuf,
     /// Made once: tickets that were given out before a reload are good after it.
     ticketer: Arc<dyn ProducesTickets>,
-    current: Mutex<Arc<ServerConfig>>,
+    current: Mutex<Current>,
+}
+
+/// What was read last.
+struct Current {
+    config: Arc<ServerConfig>,
+    /// When the certificate ends, in seconds since 1970; `None` = that cannot be told.
+    not_after: Option<u64>,
+}
+
+impl Shared {
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Without what a configuration knows.
@@ -47,7 +61,12 @@ impl Acceptor {
 
     /// What the next connection is accepted with.
     pub fn current(&self) -> Arc<ServerConfig> {
-        self.shared.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.current().config.clone()
+    }
+
+    /// When the certificate ends, in seconds since 1970; `None` = that cannot be told.
+    pub fn not_after(&self) -> Option<u64> {
+        self.shared.current().not_after
     }
 
     /// Reads both files again, for the connections to come.
@@ -55,9 +74,9 @@ impl Acceptor {
     /// # Errors
     /// As [`load`](Self::load); then everything stays as it was.
     pub fn reload(&self) -> Result<(), CertificateError> {
-        let Shared { cert_path, key_path, ticketer, current } = &*self.shared;
+        let Shared { cert_path, key_path, ticketer, .. } = &*self.shared;
         let next = read(cert_path, key_path, ticketer)?;
-        *current.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        *self.shared.current() = next;
         Ok(())
     }
 
@@ -70,12 +89,9 @@ impl Acceptor {
 /// The permissions of the group and of all others.
 const OTHERS: u32 = 0o077;
 
-fn read(
-    cert_path: &Path,
-    key_path: &Path,
-    ticketer: &Arc<dyn ProducesTickets>,
-) -> Result<Arc<ServerConfig>, CertificateError> {
+fn read(cert_path: &Path, key_path: &Path, ticketer: &Arc<dyn ProducesTickets>) -> Result<Current, CertificateError> {
     let chain = read_chain(cert_path)?;
+    let not_after = chain.first().and_then(end_of);
     let key = read_key(key_path)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -91,7 +107,23 @@ fn read(
     // One is enough for a client that opens one connection at a time; each costs bytes and a moment.
     config.send_tls13_tickets = 1;
     config.enable_secret_extraction = true;
-    Ok(Arc::new(config))
+    Ok(Current { config: Arc::new(config), not_after })
+}
+
+/// When a certificate ends (RFC 5280, section 4.1): the second time of its `validity`, the one sequence of its body that
+/// has times.
+fn end_of(certificate: &CertificateDer<'static>) -> Option<u64> {
+    let blocks = simple_asn1::from_der(certificate).ok()?;
+    let [ASN1Block::Sequence(_, certificate)] = blocks.as_slice() else { return None };
+    let Some(ASN1Block::Sequence(_, body)) = certificate.first() else { return None };
+    let end = body.iter().find_map(|part| match part {
+        ASN1Block::Sequence(_, times) => match times.as_slice() {
+            [_, ASN1Block::UTCTime(_, end) | ASN1Block::GeneralizedTime(_, end)] => Some(end),
+            _ => None,
+        },
+        _ => None,
+    })?;
+    u64::try_from(end.assume_utc().unix_timestamp()).ok()
 }
 
 /// RFC 7301: what a client that names protocols has to name. WebSocket begins with it too.

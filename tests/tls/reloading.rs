@@ -64,7 +64,7 @@ fn a_relay_without_its_certificate_does_not_start_and_says_why() {
         .arg(files.key_path())
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("ssl-key-path") && error.contains("no private key"), "{error}");
 }
@@ -79,4 +79,18 @@ fn a_key_that_others_may_read_is_warned_about() {
         ended.assert_clean();
         assert_eq!(ended.stdout.contains("others than its owner may read the key"), is_warned, "{}", ended.stdout);
     }
+}
+
+#[test]
+fn metrics_tell_when_the_certificate_ends_and_what_is_refused() {
+    let rig = Rig::start();
+    let metrics = || rig.request(rig.config(&TLS13), "GET", "/metrics", "").1;
+    // The year 4096, as the library that made it says.
+    assert!(metrics().contains("\nringrelay_certificate_not_after_timestamp_seconds 67090118400\n"), "{}", metrics());
+    let mut config = rig.config(&TLS13);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    assert!(std::io::Write::write_all(&mut rig.tls(config), b"x").is_err());
+    eventually("the refusal is counted", || {
+        metrics().contains("\nringrelay_refused_total{reason=\"tls_handshake\"} 1\n").then_some(())
+    });
 }
