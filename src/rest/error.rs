@@ -137,8 +137,32 @@ impl ApiError {
             | ApiError::TooManyChannelsFromAddress
             | ApiError::TooManyConnections
             | ApiError::TooManyChannels
+            | ApiError::OutOfMemory
             | ApiError::Unavailable => response.with("Retry-After", "1"),
-            _ => response,
+            ApiError::Head(_)
+            | ApiError::Chunked(_)
+            | ApiError::BodyTooLong { .. }
+            | ApiError::RequestTimeout
+            | ApiError::NotTls
+            | ApiError::NoSuchPath
+            | ApiError::NoSuchChannel
+            | ApiError::MethodUnknown
+            | ApiError::Query
+            | ApiError::BodyMissing
+            | ApiError::MediaType
+            | ApiError::NotJson { .. }
+            | ApiError::NotAnObject
+            | ApiError::UnknownField { .. }
+            | ApiError::UnknownParameter { .. }
+            | ApiError::RepeatedField { .. }
+            | ApiError::MissingField { .. }
+            | ApiError::InvalidField { .. }
+            | ApiError::IdTaken(_)
+            | ApiError::Upgrade(_)
+            | ApiError::ChannelFull
+            | ApiError::OriginNotAllowed
+            | ApiError::JwtNotForChannel
+            | ApiError::JwtWithoutRight { .. } => response,
         }
     }
 

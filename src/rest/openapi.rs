@@ -282,7 +282,7 @@ fn name<T: ToSchema>() -> String {
 
 /// The codes of each status.
 const ERRORS: &[(u16, &[&str])] = &[
-    (400, &["bad_head", "bad_query", "bad_body", "not_json", "not_an_object", "bad_upgrade"]),
+    (400, &["bad_head", "bad_query", "bad_body", "not_json", "not_an_object", "bad_upgrade", "not_tls"]),
     (401, &["auth_missing", "auth_wrong", "token_missing", "token_wrong", "token_invalid", "token_expired"]),
     (403, &["channel_full", "origin_not_allowed", "token_not_for_channel", "token_without_right"]),
     (404, &["not_found", "no_such_channel"]),
@@ -299,7 +299,7 @@ const ERRORS: &[(u16, &[&str])] = &[
     (429, &["rate_limit_exceeded", "too_many_connections_from_address", "too_many_channels_from_address"]),
     (431, &["bad_head"]),
     (501, &["bad_head", "method_unknown"]),
-    (503, &["unavailable", "too_many_connections", "too_many_channels"]),
+    (503, &["unavailable", "too_many_connections", "too_many_channels", "out_of_memory"]),
     (505, &["bad_head"]),
 ];
 
@@ -314,7 +314,8 @@ mod tests {
     use super::*;
     use crate::channel::ChannelId;
     use crate::http::upgrade::UpgradeError;
-    use crate::http::{ChunkedError, HeadError, Method};
+    use crate::http::{ChunkedError, Ending, HeadError, HttpDate, Method};
+    use crate::pages::GUIDE;
     use crate::route::{Action, route};
 
     fn parsed(browser_only: bool) -> Value {
@@ -399,6 +400,7 @@ mod tests {
             ApiError::Chunked(ChunkedError::Malformed),
             ApiError::BodyTooLong { len_max: 1 },
             ApiError::RequestTimeout,
+            ApiError::NotTls,
             ApiError::NoSuchPath,
             ApiError::NoSuchChannel,
             ApiError::MethodNotAllowed { allow: "" },
@@ -433,9 +435,19 @@ mod tests {
             ApiError::TooManyChannelsFromAddress,
             ApiError::TooManyConnections,
             ApiError::TooManyChannels,
+            ApiError::OutOfMemory,
             ApiError::Unavailable,
         ] {
             let (status, code) = error.status_and_code();
+            let mut answer = Vec::new();
+            error.response().write(&mut answer, HttpDate::from_unix(0), Ending::Close, false);
+            let says_when = String::from_utf8(answer).unwrap().contains("\r\nRetry-After: ");
+            assert_eq!(says_when, matches!(status.code, 429 | 503), "{} {code}", status.code);
+            let is_told = |line: &str| {
+                let has_status = line.split('|').nth(1).is_some_and(|cell| cell.contains(&status.code.to_string()));
+                has_status && line.contains(&format!("`{code}`"))
+            };
+            assert!(GUIDE.lines().any(is_told), "the guide lacks {} {code}", status.code);
             let described = ERRORS.iter().find(|(described, _)| *described == status.code);
             assert!(described.is_some_and(|(_, codes)| codes.contains(&code)), "{} {code}", status.code);
         }
