@@ -1,6 +1,6 @@
 //! A client's connection, plain or with TLS.
 
-use std::io::{Read, Result, Write};
+use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -49,14 +49,23 @@ impl Stream {
         Ok(Stream::Tls(Box::new(StreamOwned::new(session, socket))))
     }
 
-    /// Shakes hands to the end, behind which the request is on its way.
+    /// Shakes hands to the end, behind which the request is on its way. What rustls has for this goes on to wait for the
+    /// answer.
     pub fn shake_hands(&mut self) -> Result<()> {
         let Stream::Tls(stream) = self else { return Ok(()) };
         let StreamOwned { conn, sock } = stream.as_mut();
-        while conn.is_handshaking() || conn.wants_write() {
-            conn.complete_io(sock)?;
+        loop {
+            while conn.wants_write() {
+                conn.write_tls(sock)?;
+            }
+            if !conn.is_handshaking() {
+                return Ok(());
+            }
+            if conn.read_tls(sock)? == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            conn.process_new_packets().map_err(Error::other)?;
         }
-        Ok(())
     }
 
     pub fn socket(&self) -> &TcpStream {
