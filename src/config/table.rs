@@ -84,7 +84,7 @@ pub const SETTINGS: &[Setting] = &[
         "ktls",
         Kind::Choice(&["auto", "off"]),
         Text("auto"),
-        "Whether the kernel encrypts what is sent to TLS clients; auto = if it can.",
+        "Has no effect: the relay encrypts what it sends to TLS clients itself, never the kernel.",
     ),
     setting(
         "trusted-proxies",
