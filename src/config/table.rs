@@ -81,12 +81,6 @@ pub const SETTINGS: &[Setting] = &[
         )
     },
     setting(
-        "ktls",
-        Kind::Choice(&["auto", "off"]),
-        Text("auto"),
-        "Has no effect: the relay encrypts what it sends to TLS clients itself, never the kernel.",
-    ),
-    setting(
         "trusted-proxies",
         Kind::List {
             value_name: "NETWORKS",
