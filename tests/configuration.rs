@@ -161,7 +161,6 @@ fn wrong_value_is_refused_with_its_setting() {
         ("domain", "https://a.example"),
         ("public-ssl", "yes"),
         ("ssl", "1"),
-        ("ktls", "on"),
         ("trusted-proxies", "proxy.example"),
         ("slow-consumers", "wait"),
         ("shard-memory", "1"),

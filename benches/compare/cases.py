@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from peers import OURS, OURS_SPINNING, PUB_SUB
+from peers import OURS, OURS_SPINNING, PUB_SUB, WITH_TLS
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,9 @@ class Case:
     # What the rooms do, and which of the servers do that.
     pattern: str = "pub-sub"
     servers: tuple = (OURS, *PUB_SUB)
+    tls: bool = False
+    # User memory per idle connection that ringrelay may take.
+    idle_bytes_max: int = 1024
 
 
 def _pub_sub(subscribers, window, size=64, publishers=1, rooms=1):
@@ -47,6 +50,10 @@ def _in_turns(name, title, pattern, publishers, window):
     load = ("--pattern", pattern, *_pub_sub(10, window, publishers=publishers))
     peers = ("nats", "ws")
     return Case(name, title, load, wanted=(Wanted(1.5, peers),), pattern=pattern, servers=(OURS, *peers))
+
+
+def _with_tls(name, title, load, **more):
+    return Case(name, f"{title}, with TLS 1.3", load, servers=(OURS, *WITH_TLS), tls=True, **more)
 
 
 CASES = [
@@ -93,7 +100,10 @@ CASES = [
     _in_turns("push-pull-w64", "push-pull: 64 B from 1 publisher to one of 10 in turns, window 64", "push-pull", 1, 64),
     _in_turns("push-pull-10p-w16", "push-pull: 64 B from 10 publishers to one of the others, 10 of them only receiving, in turns, window 16", "push-pull", 10, 16),
     _in_turns("fan-in-out-w16", "fan-in-out: requests of 64 B from 10 requesters, window 16, 10 others only answering; requests and replies", "fan-in-out", 10, 16),
+    _with_tls("tls-1k-100-w1", "1 KiB to 100 subscribers, window 1", _pub_sub(100, 1, size=1024), wanted=(Wanted(1.5, WITH_TLS),)),
+    _with_tls("tls-1k-100-w16", "1 KiB to 100 subscribers, window 16", _pub_sub(100, 16, size=1024), wanted=(Wanted(1.5, WITH_TLS),)),
+    _with_tls(
+        "tls-idle-3000", "3 000 idle connections: user memory",
+        ("--subscribers", "3000", "--publishers", "0", "--idle"), kind="idle", idle_bytes_max=4096,
+    ),
 ]  # fmt: skip
-
-# User memory per idle connection that ringrelay may take.
-IDLE_BYTES_MAX = 1024

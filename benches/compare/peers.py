@@ -24,6 +24,8 @@ NPM = {"bun": ("@oven/bun-linux-x64", "1.4.5"), "ws": ("ws", "8.23.0"), "ws-batc
 RUST = ("tokio-tungstenite", "fastwebsockets")
 # Those that give every message to everyone.
 PUB_SUB = ("bun", "ws", "ws-batched", "nchan", *RUST)
+# Those of them that do so with TLS, too.
+WITH_TLS = ("nchan", "tokio-tungstenite")
 NAMES = (OURS, *PUB_SUB, "nats")
 
 SERVER_CORE = 0
@@ -124,14 +126,14 @@ class Server:
             self.process.wait()
 
 
-def start(name, binary, shards=1, cores=(SERVER_CORE,), pattern="pub-sub"):
+def start(name, binary, shards=1, cores=(SERVER_CORE,), pattern="pub-sub", tls=False):
     """Starts a server, alone on its cores, and waits until it accepts connections."""
     port = _free_port()
-    command = ["taskset", "-c", ",".join(map(str, cores)), *_command(name, port, binary, shards)]
+    command = ["taskset", "-c", ",".join(map(str, cores)), *_command(name, port, binary, shards, certificate() if tls else ())]
     environment = {**os.environ, "NODE_PATH": str(MODULES)}
     log = open(PEERS / f"{name}.log", "w")
     process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=PEERS)
-    server = Server(process, port, _target(name, port, pattern))
+    server = Server(process, port, _target(name, port, pattern, tls))
     deadline = time.monotonic() + _READY_S_MAX
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -145,36 +147,52 @@ def start(name, binary, shards=1, cores=(SERVER_CORE,), pattern="pub-sub"):
     raise Missing(f"{name} does not accept connections: {Path(log.name).read_text().strip()[-500:]}")
 
 
-def _target(name, port, pattern):
+def certificate():
+    """The paths of a certificate and its key, which are made once."""
+    cert, key = PEERS / "cert.pem", PEERS / "key.pem"
+    if not (cert.exists() and key.exists()):
+        _need("openssl", "openssl")
+        _run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650",
+              "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+              "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", str(key), "-out", str(cert)], stderr=subprocess.DEVNULL)
+    return str(cert), str(key)
+
+
+def _target(name, port, pattern, tls):
+    secure, more = ("s", ("--ca", certificate()[0])) if tls else ("", ())
     if name in (OURS, OURS_SPINNING):
-        return ("--server", f"http://127.0.0.1:{port}")
+        return ("--server", f"http{secure}://127.0.0.1:{port}", *more)
     if name == "nats":
         return ("--url", f"ws://127.0.0.1:{port}/{{room}}", "--dialect", "nats")
     folder = "" if pattern == "pub-sub" else f"{pattern}/"
-    return ("--url", f"ws://127.0.0.1:{port}/{folder}{{room}}")
+    return ("--url", f"ws{secure}://127.0.0.1:{port}/{folder}{{room}}", *more)
 
 
-def _command(name, port, binary, shards):
+def _command(name, port, binary, shards, tls):
+    """`tls`: the paths of certificate and key, if it is to be spoken."""
     if name in (OURS, OURS_SPINNING):
         spin = "50" if name == OURS_SPINNING else "0"
         return [str(binary), "serve", "--host", "127.0.0.1", "--port", str(port), "--shards", str(shards), "--spin", spin,
-                "--request-rate", "0"]
+                "--request-rate", "0", *(("--ssl", "--ssl-cert-path", tls[0], "--ssl-key-path", tls[1]) if tls else ())]
     if name == "bun":
         return [str(MODULES / NPM["bun"][0] / "bin" / "bun"), str(HERE / "peers" / "bun.js"), str(port)]
     if name in ("ws", "ws-batched"):
         return ["node", str(HERE / "peers" / "ws.js"), str(port), name]
     if name in RUST:
-        return [str(PEERS / "target" / "release" / name), str(port)]
+        return [str(PEERS / "target" / "release" / name), str(port), *tls]
     if name == "nats":
         return ["nats-server", "-c", str(_configuration("nats.conf", PEERS / "nats", port))]
     directory = PEERS / "nchan"
-    return ["nginx", "-p", str(directory), "-c", str(_configuration("nchan.conf", directory, port))]
-
-
-def _configuration(template, directory, port):
-    """The path of the peer's configuration, with this port in it."""
     directory.mkdir(exist_ok=True)
-    text = (HERE / "peers" / template).read_text().replace("PORT", str(port)).replace("DIRECTORY", str(directory))
+    lines = f"ssl_certificate {tls[0]};\nssl_certificate_key {tls[1]};\n" if tls else ""
+    (directory / "certificate.conf").write_text(lines)
+    return ["nginx", "-p", str(directory), "-c", str(_configuration("nchan.conf", directory, port, "ssl" if tls else ""))]
+
+
+def _configuration(template, directory, port, tls=""):
+    """The path of the peer's configuration, with this port in it, and with TLS the word for it."""
+    directory.mkdir(exist_ok=True)
+    text = (HERE / "peers" / template).read_text().replace("PORT TLS", f"{port} {tls}").replace("PORT", str(port)).replace("DIRECTORY", str(directory))
     path = directory / template
     path.write_text(text)
     return path

@@ -2,7 +2,6 @@
 
 from statistics import median
 
-from cases import IDLE_BYTES_MAX
 from peers import OURS
 
 
@@ -110,7 +109,7 @@ def _verdicts(case, rows, floor_ns):
         return
     if case.kind == "idle":
         worst = max(ours["idle"], ours["anonymous"])
-        yield f"{worst:.0f} bytes per connection, at most {IDLE_BYTES_MAX} wanted: {_met(worst <= IDLE_BYTES_MAX)}"
+        yield f"{worst:.0f} bytes per connection, at most {case.idle_bytes_max} wanted: {_met(worst <= case.idle_bytes_max)}"
     for wanted in case.wanted:
         there = [name for name in wanted.peers if name in rows]
         if not there or wanted.of not in rows:

@@ -7,17 +7,27 @@
 //! storm slow --url ws://… --clients 1 --seconds 20                         # reads one byte a second
 //! ```
 //!
+//! With `wss://` and `--ca FILE`, which is the server's certificate, every connection shakes hands in full.
+//!
 //! One thread, so that it can be kept to one core.
 
+mod stream;
+
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use socket2::SockRef;
+
+use stream::Stream;
 
 fn main() -> ExitCode {
     // `cargo bench` runs every bench with this flag alone: this one needs a server.
@@ -52,6 +62,9 @@ struct Options {
     /// Where to connect; several are taken in turns.
     #[arg(long, required = true)]
     url: Vec<String>,
+    /// The certificate that the server has, for URLs of wss://.
+    #[arg(long)]
+    ca: Option<PathBuf>,
     /// Handshakes per second.
     #[arg(long, default_value_t = 2000.0)]
     rate: f64,
@@ -66,7 +79,9 @@ struct Options {
 
 impl Options {
     fn run(&self) -> Outcome<String> {
-        let targets: Vec<Target> = self.url.iter().map(|url| Target::parse(url)).collect::<Outcome<_>>()?;
+        let sessions = self.ca.as_deref().map(stream::sessions).transpose()?;
+        let parse = |url: &String| Target::parse(url, sessions.as_ref());
+        let targets: Vec<Target> = self.url.iter().map(parse).collect::<Outcome<_>>()?;
         let end = Instant::now() + Duration::from_secs_f64(self.seconds);
         match self.kind {
             Kind::Handshakes => handshakes(&targets, self.rate, end),
@@ -80,11 +95,13 @@ impl Options {
 struct Target {
     address: SocketAddr,
     request: Vec<u8>,
+    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
 }
 
 impl Target {
-    fn parse(url: &str) -> Outcome<Target> {
-        let rest = url.strip_prefix("ws://").ok_or("a URL begins with ws://")?;
+    fn parse(url: &str, sessions: Option<&Arc<ClientConfig>>) -> Outcome<Target> {
+        let scheme = if sessions.is_some() { "wss://" } else { "ws://" };
+        let rest = url.strip_prefix(scheme).ok_or("a URL begins with ws://, or with --ca with wss://")?;
         let at = rest.find('/').ok_or("a URL has a path")?;
         let (authority, path) = rest.split_at(at);
         let address = authority.to_socket_addrs()?.next().ok_or("no such host")?;
@@ -92,21 +109,25 @@ impl Target {
             "GET {path} HTTP/1.1\r\nHost: {authority}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         );
-        Ok(Target { address, request: request.into_bytes() })
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).to_owned();
+        let tls = match sessions {
+            None => None,
+            Some(sessions) => Some((Arc::clone(sessions), ServerName::try_from(host)?)),
+        };
+        Ok(Target { address, request: request.into_bytes(), tls })
     }
 
-    /// Connected, and the request to upgrade is sent.
-    fn ask(&self) -> Outcome<TcpStream> {
-        let mut stream = TcpStream::connect(self.address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
-        stream.write_all(&self.request)?;
-        Ok(stream)
+    /// Connected, and the request to upgrade is sent, or with TLS the begin of the handshake.
+    fn ask(&self) -> Outcome<Stream> {
+        let socket = TcpStream::connect(self.address)?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(ANSWER_TIME_MAX))?;
+        Stream::ask(socket, self.tls.as_ref().map(|(sessions, name)| (sessions, name)), &self.request)
     }
 }
 
 /// Reads the answer; what comes behind it is dropped.
-fn answered(stream: &mut TcpStream) -> Outcome<()> {
+fn answered(stream: &mut Stream) -> Outcome<()> {
     let mut answer = [0; 1024];
     let len = stream.read(&mut answer)?;
     if answer[..len].starts_with(b"HTTP/1.1 101 ") {
@@ -122,29 +143,44 @@ fn handshakes(targets: &[Target], rate: f64, end: Instant) -> Outcome<String> {
     const UNDER_WAY: usize = 64;
     let started = Instant::now();
     let mut asked = VecDeque::with_capacity(UNDER_WAY);
+    // With TLS a connection waits twice: for the server's part of the handshake, and for the answer.
+    let mut shaken = VecDeque::with_capacity(UNDER_WAY);
     let (mut count, mut answers) = (0_u64, 0_u64);
     while Instant::now() < end {
         let due = started + Duration::from_secs_f64(count as f64 / rate);
         thread::sleep(due.saturating_duration_since(Instant::now()));
         if asked.len() == UNDER_WAY {
-            leave(asked.pop_front(), &mut answers)?;
+            shake_hands(&mut asked, &mut shaken)?;
+        }
+        if shaken.len() == UNDER_WAY {
+            leave(shaken.pop_front(), &mut answers)?;
         }
         asked.push_back(targets[count as usize % targets.len()].ask()?);
         count += 1;
     }
     while !asked.is_empty() {
-        leave(asked.pop_front(), &mut answers)?;
+        shake_hands(&mut asked, &mut shaken)?;
+    }
+    while !shaken.is_empty() {
+        leave(shaken.pop_front(), &mut answers)?;
     }
     let seconds = started.elapsed().as_secs_f64();
     Ok(format!("{{\"handshakes_per_s\": {:.0}}}", answers as f64 / seconds))
 }
 
-fn leave(stream: Option<TcpStream>, answers: &mut u64) -> Outcome<()> {
+fn shake_hands(asked: &mut VecDeque<Stream>, shaken: &mut VecDeque<Stream>) -> Outcome<()> {
+    let Some(mut stream) = asked.pop_front() else { return Ok(()) };
+    stream.shake_hands()?;
+    shaken.push_back(stream);
+    Ok(())
+}
+
+fn leave(stream: Option<Stream>, answers: &mut u64) -> Outcome<()> {
     let Some(mut stream) = stream else { return Ok(()) };
     answered(&mut stream)?;
     *answers += 1;
     // With a reset, or the ports of the connections that wait out their time would be used up.
-    SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+    SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO))?;
     Ok(())
 }
 
@@ -155,7 +191,7 @@ fn flood(targets: &[Target], clients: usize, end: Instant) -> Outcome<String> {
     for number in 0..clients {
         let mut stream = targets[number % targets.len()].ask()?;
         answered(&mut stream)?;
-        stream.set_nonblocking(true)?;
+        stream.socket().set_nonblocking(true)?;
         streams.push(stream);
     }
     let connected = started.elapsed();
@@ -179,11 +215,11 @@ fn flood(targets: &[Target], clients: usize, end: Instant) -> Outcome<String> {
 
 /// Stays, and reads a byte a second; whoever is cut off comes again.
 fn slow(targets: &[Target], clients: usize, end: Instant) -> Outcome<String> {
-    let join = |number: usize| -> Outcome<TcpStream> {
+    let join = |number: usize| -> Outcome<Stream> {
         let mut stream = targets[number % targets.len()].ask()?;
-        SockRef::from(&stream).set_recv_buffer_size(4096)?;
+        SockRef::from(stream.socket()).set_recv_buffer_size(4096)?;
         answered(&mut stream)?;
-        stream.set_nonblocking(true)?;
+        stream.socket().set_nonblocking(true)?;
         Ok(stream)
     };
     let mut streams = (0..clients).map(join).collect::<Outcome<Vec<_>>>()?;

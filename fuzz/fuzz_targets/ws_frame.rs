@@ -52,5 +52,6 @@ fn check(event: &Event<'_>) {
         }
         Event::Ping(payload) => assert!(payload.len() <= 125),
         Event::Pong | Event::Close(_) => {}
+        Event::Compressed(..) => panic!("nothing was negotiated"),
     }
 }

@@ -12,6 +12,7 @@ fn plan(payload_bytes: usize, text: bool, window: u32) -> Plan {
     Plan {
         target: String::new(),
         server: None,
+        trust: None,
         room_targets: Vec::new(),
         channel_ids: Vec::new(),
         pattern: Pattern::PubSub,

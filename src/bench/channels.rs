@@ -1,14 +1,16 @@
 //! The channels of a ringrelay, created over REST before the run and deleted after it.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::Duration;
 
+use rustls::StreamOwned;
 use serde_json::{Value, json};
 
 use super::error::Failure;
 use super::options::Plan;
-use super::target::RoomTarget;
+use super::target::{RoomTarget, Server};
+use super::trust::Trust;
 
 /// Channels that exist until they are deleted.
 pub struct Channels {
@@ -19,8 +21,8 @@ pub struct Channels {
 
 impl Channels {
     /// Creates one channel per room. If one is refused, those before it are deleted again.
-    pub fn create(address: &SocketAddr, plan: &Plan) -> Result<Channels, Failure> {
-        let client = RestClient::connect(*address)?;
+    pub fn create(server: &Server, plan: &Plan) -> Result<Channels, Failure> {
+        let client = RestClient::connect(server.clone(), plan.trust.clone())?;
         let mut channels = Channels { client, ids: Vec::new(), targets: Vec::new() };
         for room in 0..plan.rooms as usize {
             if let Err(failure) = channels.create_one(plan, room) {
@@ -40,7 +42,7 @@ impl Channels {
     /// Deletes all of them.
     pub fn delete(mut self) -> Result<(), Failure> {
         // The connection may have been idle for longer than the relay keeps it.
-        self.client = RestClient::connect(self.client.address)?;
+        self.client = RestClient::connect(self.client.server, self.client.trust)?;
         for id in &self.ids {
             self.client.call("DELETE", &format!("/channels/{id}"), "")?;
         }
@@ -60,8 +62,8 @@ impl Channels {
         self.ids.push(id.to_owned());
         let path = format!("/channels/{id}/connect?token={token}");
         self.targets.push(RoomTarget {
-            address: self.client.address,
-            authority: self.client.address.to_string(),
+            address: self.client.server.address,
+            authority: self.client.server.authority.clone(),
             path,
         });
         Ok(())
@@ -75,18 +77,29 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// One keep-alive connection, one request at a time.
 struct RestClient {
-    address: SocketAddr,
-    stream: TcpStream,
+    server: Server,
+    trust: Option<Trust>,
+    stream: Box<dyn Stream>,
 }
 
+/// Plain, or with TLS.
+trait Stream: Read + Write {}
+
+impl<S: Read + Write> Stream for S {}
+
 impl RestClient {
-    fn connect(address: SocketAddr) -> Result<RestClient, Failure> {
+    fn connect(server: Server, trust: Option<Trust>) -> Result<RestClient, Failure> {
+        let address = server.address;
         let unreachable = |error| Failure::Unreachable { address, error };
         let stream = TcpStream::connect_timeout(&address, TIMEOUT).map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
         stream.set_read_timeout(Some(TIMEOUT)).map_err(unreachable)?;
         stream.set_write_timeout(Some(TIMEOUT)).map_err(unreachable)?;
-        Ok(RestClient { address, stream })
+        let stream: Box<dyn Stream> = match &trust {
+            None => Box::new(stream),
+            Some(trust) => Box::new(StreamOwned::new(trust.session(&server.authority)?, stream)),
+        };
+        Ok(RestClient { server, trust, stream })
     }
 
     /// The JSON of a successful answer.
@@ -94,7 +107,7 @@ impl RestClient {
         let failed = |answer: String| Failure::Rest { request: format!("{method} {path}"), answer };
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            self.address,
+            self.server.authority,
             body.len()
         );
         self.stream.write_all(request.as_bytes()).map_err(|error| failed(error.to_string()))?;

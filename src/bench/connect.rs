@@ -1,24 +1,27 @@
 //! Opens all connections at once, in batches: many thousand in a second or two.
 
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, recv, send, sockopt};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 use rustix::time::Timespec;
 
 use super::error::Failure;
 use super::options::Plan;
+use super::publish::Outbox;
 use super::target::RoomTarget;
 use super::topology::Seat;
-use super::upgrade::{self, HEAD_BYTES_MAX};
+use super::transport::{RECEIVE_BYTES_MIN, Received, Transport};
+use super::trust::Trust;
+use super::upgrade;
 
 /// An established WebSocket connection.
 pub struct Established {
-    pub socket: OwnedFd,
+    pub transport: Transport,
     /// What came right behind the head of the answer: the beginning of the frames.
     pub received: Vec<u8>,
 }
@@ -35,13 +38,14 @@ pub fn open_all(
     let mut attempts: Vec<Option<Attempt>> = Vec::with_capacity(seats.len());
     let mut established: Vec<Option<Established>> = (0..seats.len()).map(|_| None).collect();
     let mut events = Vec::with_capacity(PENDING_MAX);
+    let mut buffer = vec![0; RECEIVE_BYTES_MIN];
     let (mut open, mut checked) = (0, Instant::now());
     while open < seats.len() {
         while attempts.len() < seats.len() && attempts.len() - open < PENDING_MAX {
             let index = attempts.len();
-            let attempt = Attempt::start(&targets[seats[index].room as usize], index)?;
+            let attempt = Attempt::start(&targets[seats[index].room as usize], plan.trust.as_ref(), index)?;
             let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
-            epoll::add(&epoll, &attempt.socket, EventData::new_u64(index as u64), flags).map_err(system)?;
+            epoll::add(&epoll, attempt.transport.socket(), EventData::new_u64(index as u64), flags).map_err(system)?;
             attempts.push(Some(attempt));
         }
         events.clear();
@@ -52,10 +56,10 @@ pub fn open_all(
         for event in &events {
             let index = event.data.u64() as usize;
             let Some(attempt) = &mut attempts[index] else { continue };
-            if let Some(received) = attempt.step()? {
+            if let Some(received) = attempt.step(&mut buffer)? {
                 let attempt = attempts[index].take().expect("it was there a line ago");
-                epoll::delete(&epoll, &attempt.socket).map_err(system)?;
-                established[index] = Some(Established { socket: attempt.socket, received });
+                epoll::delete(&epoll, attempt.transport.socket()).map_err(system)?;
+                established[index] = Some(Established { transport: attempt.transport, received });
                 open += 1;
             }
         }
@@ -87,16 +91,16 @@ const PER_SOURCE_MAX: usize = 20_000;
 
 /// A connection on its way to being open.
 struct Attempt {
-    socket: OwnedFd,
+    transport: Transport,
     address: SocketAddr,
-    request: Vec<u8>,
-    is_sent: bool,
+    /// The request; with TLS the handshake goes ahead of it.
+    outbox: Outbox,
     head: Vec<u8>,
     started: Instant,
 }
 
 impl Attempt {
-    fn start(target: &RoomTarget, index: usize) -> Result<Attempt, Failure> {
+    fn start(target: &RoomTarget, trust: Option<&Trust>, index: usize) -> Result<Attempt, Failure> {
         let address = target.address;
         let unreachable = |error: Errno| Failure::Unreachable { address, error: error.into() };
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
@@ -114,34 +118,37 @@ impl Attempt {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(error) => return Err(unreachable(error)),
         }
-        let request = upgrade::request(target);
-        Ok(Attempt { socket, address, request, is_sent: false, head: Vec::new(), started: Instant::now() })
+        let session = trust.map(|trust| trust.session(&target.authority)).transpose()?;
+        let mut outbox = Outbox::default();
+        outbox.buffer().extend_from_slice(&upgrade::request(target));
+        let transport = Transport::new(socket, session);
+        Ok(Attempt { transport, address, outbox, head: Vec::new(), started: Instant::now() })
     }
 
     /// Goes as far as the socket allows. `Some`: open, with what came behind the head.
-    fn step(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+    fn step(&mut self, buffer: &mut [u8]) -> Result<Option<Vec<u8>>, Failure> {
         let address = self.address;
-        let unreachable = |error: Errno| Failure::Unreachable { address, error: error.into() };
-        if !self.is_sent {
-            sockopt::socket_error(&self.socket).and_then(|pending| pending).map_err(unreachable)?;
-            match send(&self.socket, &self.request, SendFlags::NOSIGNAL) {
-                Ok(count) if count == self.request.len() => self.is_sent = true,
-                // A few hundred bytes into an empty socket buffer go whole.
-                Ok(_) => return Err(unreachable(Errno::NOBUFS)),
-                Err(Errno::AGAIN | Errno::NOTCONN) => return Ok(None),
+        let unreachable = |error: io::Error| Failure::Unreachable { address, error };
+        loop {
+            if !self.outbox.is_empty() {
+                let pending = sockopt::socket_error(self.transport.socket()).and_then(|pending| pending);
+                pending.map_err(|error| unreachable(error.into()))?;
+            }
+            match self.outbox.flush(&mut self.transport) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::NotConnected => {}
                 Err(error) => return Err(unreachable(error)),
             }
-        }
-        loop {
-            let mut buffer = [0; HEAD_BYTES_MAX];
-            match recv(&self.socket, &mut buffer, RecvFlags::empty()) {
-                Ok((0, _)) => {
+            if !self.outbox.is_empty() {
+                return Ok(None);
+            }
+            match self.transport.recv(buffer) {
+                Ok(Received::Bytes { count, .. }) => self.head.extend_from_slice(&buffer[..count]),
+                Ok(Received::End) => {
                     let answer = "it closed the connection instead of answering".to_owned();
                     return Err(Failure::Refused { address, answer });
                 }
-                Ok((count, _)) => self.head.extend_from_slice(&buffer[..count]),
-                Err(Errno::AGAIN) => return Ok(None),
-                Err(Errno::INTR) => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => return Err(unreachable(error)),
             }
             let answer = upgrade::answer(&self.head).map_err(|answer| Failure::Refused { address, answer })?;

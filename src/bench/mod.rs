@@ -3,7 +3,7 @@
 //! Along the path of a run:
 //!
 //! - [`options`] checks what was asked for, [`target`] says where the rooms are ([`channels`] creates them over REST);
-//! - [`topology`] seats every connection, [`connect`] opens them all ([`upgrade`]);
+//! - [`topology`] seats every connection, [`connect`] opens them all ([`transport`], with TLS [`trust`]; [`upgrade`]);
 //! - [`load`] is the loop over [`wire`]: [`publish`] writes, [`receive`] checks, what goes to everyone in [`broadcast`]
 //!   ([`window`]), what goes to one at a time in [`rotation`] ([`journey`], [`request`], [`nats`]), both with [`frame`],
 //!   [`control`] and [`payload`], and tells [`ledger`];
@@ -33,6 +33,8 @@ mod request;
 mod rotation;
 mod target;
 mod topology;
+mod transport;
+mod trust;
 mod upgrade;
 mod window;
 mod wire;

@@ -1,6 +1,6 @@
 //! What `ringrelay bench` can be told, and the checked plan that comes of it.
 
-use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::error::Failure;
 use super::payload::{Encoding, PAYLOAD_BYTES_MAX, STAMP_BYTES};
 use super::request::{AROUND_BODY_BYTES, REQUEST_BYTES_MIN};
-use super::target::{self, RoomTarget};
+use super::target::{self, RoomTarget, Server};
+use super::trust::Trust;
 
 /// The settings of one run.
 #[derive(Args, Clone, Debug)]
@@ -21,6 +22,14 @@ pub struct BenchConfig {
     /// Any WebSocket server; `{room}` in it is replaced by the number of the room.
     #[arg(long, value_name = "WS_URL")]
     pub url: Option<String>,
+
+    /// The certificates that the server's is checked against, in PEM (with https:// or wss://).
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub ca: Option<PathBuf>,
+
+    /// Takes any certificate of the server for its own (with https:// or wss://).
+    #[arg(long)]
+    pub insecure: bool,
 
     /// What the rooms do with a message. With `echo` every connection sends, and gets what it sent.
     #[arg(long, value_enum, default_value_t = Pattern::PubSub)]
@@ -164,7 +173,9 @@ pub struct Plan {
     /// The URL as given, for the report.
     pub target: String,
     /// Where the channels are created; `None`: the rooms exist by themselves, at `room_targets`.
-    pub server: Option<SocketAddr>,
+    pub server: Option<Server>,
+    /// With TLS: whose certificate is believed.
+    pub trust: Option<Trust>,
     pub room_targets: Vec<RoomTarget>,
     pub channel_ids: Vec<String>,
     pub pattern: Pattern,
@@ -230,14 +241,29 @@ impl BenchConfig {
         if !self.ids.is_empty() && self.ids.len() != self.rooms as usize {
             return Err(setting("--ids", format!("as many as --rooms, which is {}", self.rooms)));
         }
-        let (server, room_targets, target) = match (&self.server, &self.url) {
-            (Some(server), _) => (Some(target::http(server)?), Vec::new(), server.clone()),
+        let (server, (room_targets, is_tls), target) = match (&self.server, &self.url) {
+            (Some(url), _) => {
+                let (server, is_tls) = target::http(url)?;
+                (Some(server), (Vec::new(), is_tls), url.clone())
+            }
             (None, Some(url)) => (None, target::rooms(url, self.rooms)?, url.clone()),
             (None, None) => return Err(setting("--server", "this or --url is needed: the server to measure".into())),
         };
+        let trust = match (is_tls, &self.ca, self.insecure) {
+            (true, Some(path), _) => Some(Trust::in_file(path)?),
+            (true, None, true) => Some(Trust::in_anyone()?),
+            (true, None, false) => return Err(setting("--ca", "this or --insecure is needed with TLS".into())),
+            (false, Some(_), _) => return Err(setting("--ca", "a URL of https:// or wss:// beside it".into())),
+            (false, None, true) => return Err(setting("--insecure", "a URL of https:// or wss:// beside it".into())),
+            (false, None, false) => None,
+        };
+        if is_tls && self.dialect == Dialect::Nats {
+            return Err(setting("--dialect", "websocket with TLS".into()));
+        }
         Ok(Plan {
             target,
             server,
+            trust,
             room_targets,
             channel_ids: self.ids.clone(),
             pattern: self.pattern,

@@ -1,15 +1,15 @@
 //! The sending side: messages are written from a frame made beforehand, of which three words change.
 
-use std::os::fd::OwnedFd;
+use std::io;
 
 use rustix::io::Errno;
-use rustix::net::{SendFlags, send};
 
 use super::frame::{self, MASK};
 use super::nats::{self, Publications};
 use super::options::{Dialect, Plan};
 use super::payload::{Encoding, Filler, STAMP_BYTES, Stamp};
 use super::request;
+use super::transport::Transport;
 
 /// The messages of all publishers, in the server's dialect.
 pub enum Messages {
@@ -95,6 +95,8 @@ pub struct Outbox {
     bytes: Vec<u8>,
     /// `written <= bytes.len()`; equal only when both are 0.
     written: usize,
+    /// With TLS: what stands behind this is still to be sealed. `written <= sealed <= bytes.len()`
+    sealed: usize,
 }
 
 impl Outbox {
@@ -112,17 +114,20 @@ impl Outbox {
     }
 
     /// Writes what the socket takes. What it does not take waits for the socket to become writable.
-    pub fn flush(&mut self, socket: &OwnedFd) -> Result<(), Errno> {
+    pub fn flush(&mut self, transport: &mut Transport) -> io::Result<()> {
+        transport.seal(&mut self.bytes, self.sealed)?;
+        self.sealed = self.bytes.len();
         while self.written < self.bytes.len() {
-            match send(socket, &self.bytes[self.written..], SendFlags::NOSIGNAL) {
+            match transport.send(&self.bytes[self.written..]) {
                 Ok(count) => self.written += count,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(()),
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
         self.bytes.clear();
         self.written = 0;
+        self.sealed = 0;
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ fn plan(pattern: Pattern, dialect: Dialect, subscribers: u32, publishers: u32) -
     Plan {
         target: String::new(),
         server: None,
+        trust: None,
         room_targets: Vec::new(),
         channel_ids: Vec::new(),
         pattern,

@@ -10,7 +10,7 @@ use super::target::RoomTarget;
 const KEY: &str = "cmluZ3JlbGF5IGJlbmNoIQ==";
 
 /// Longer heads are refused.
-pub const HEAD_BYTES_MAX: usize = 16 << 10;
+const HEAD_BYTES_MAX: usize = 16 << 10;
 
 /// The request of one connection.
 pub fn request(target: &RoomTarget) -> Vec<u8> {

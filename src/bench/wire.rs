@@ -1,13 +1,13 @@
 //! The sockets of a run: one edge-triggered epoll, what each connection has yet to write, and the bytes that go to the
 //! receiver.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv};
 use rustix::time::Timespec;
 
 use super::connect::Established;
@@ -16,6 +16,7 @@ use super::frame;
 use super::publish::Outbox;
 use super::receive::{Inbox, Receiver};
 use super::topology::Seat;
+use super::transport::{Received, Transport};
 
 /// All connections of a run.
 pub struct Wire {
@@ -31,7 +32,7 @@ pub struct Wire {
 }
 
 struct Connection {
-    socket: OwnedFd,
+    transport: Transport,
     inbox: Inbox,
     outbox: Outbox,
     /// The beginning of a frame whose end has not come.
@@ -51,10 +52,10 @@ impl Wire {
         let mut connections = Vec::with_capacity(seats.len());
         for (seat, established) in seats.iter().zip(established) {
             let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-            epoll::add(&epoll, &established.socket, EventData::new_u64(connections.len() as u64), flags)
+            epoll::add(&epoll, established.transport.socket(), EventData::new_u64(connections.len() as u64), flags)
                 .map_err(system)?;
             connections.push(Connection {
-                socket: established.socket,
+                transport: established.transport,
                 inbox: receiver.inbox(*seat),
                 outbox: Outbox::default(),
                 tail: established.received,
@@ -87,7 +88,7 @@ impl Wire {
     /// Writes what the socket takes of the connection's outbox.
     pub fn flush(&mut self, index: usize) -> Result<(), Failure> {
         let connection = &mut self.connections[index];
-        connection.outbox.flush(&connection.socket).map_err(|error| closed(index, error))
+        connection.outbox.flush(&mut connection.transport).map_err(|error| closed(index, &error))
     }
 
     /// Waits for events once and handles them.
@@ -125,7 +126,7 @@ impl Wire {
         for connection in &mut self.connections {
             frame::put_client_frame(connection.outbox.buffer(), frame::CLOSE, &1000u16.to_be_bytes());
             // A connection that is gone already needs no goodbye.
-            let _ = connection.outbox.flush(&connection.socket);
+            let _ = connection.outbox.flush(&mut connection.transport);
         }
     }
 
@@ -136,14 +137,13 @@ impl Wire {
         loop {
             let tail_bytes = connection.tail.len();
             self.buffer[..tail_bytes].copy_from_slice(&connection.tail);
-            let received = match recv(&connection.socket, &mut self.buffer[tail_bytes..], RecvFlags::empty()) {
-                Ok((0, _)) => return Err(Failure::Closed { connection: index, code: None, reason: String::new() }),
-                Ok((count, _)) => count,
-                Err(Errno::AGAIN) => return Ok(()),
-                Err(Errno::INTR) => continue,
-                Err(error) => {
-                    return Err(Failure::Closed { connection: index, code: None, reason: error.to_string() });
+            let (received, is_emptied) = match connection.transport.recv(&mut self.buffer[tail_bytes..]) {
+                Ok(Received::Bytes { count, is_emptied }) => (count, is_emptied),
+                Ok(Received::End) => {
+                    return Err(Failure::Closed { connection: index, code: None, reason: String::new() });
                 }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(closed(index, &error)),
             };
             let now_ns = self.clock.elapsed().as_nanos() as u64;
             let filled = tail_bytes + received;
@@ -154,9 +154,9 @@ impl Wire {
             if !replies.is_empty() {
                 // Between two messages: an outbox holds whole frames.
                 connection.outbox.buffer().append(replies);
-                connection.outbox.flush(&connection.socket).map_err(|error| closed(index, error))?;
+                connection.outbox.flush(&mut connection.transport).map_err(|error| closed(index, &error))?;
             }
-            if filled < self.buffer.len() && !is_ending {
+            if is_emptied && !is_ending {
                 return Ok(());
             }
         }
@@ -168,6 +168,6 @@ const RECEIVE_BYTES: usize = 256 << 10;
 
 const EVENTS_MAX: usize = 1024;
 
-fn closed(connection: usize, error: Errno) -> Failure {
+fn closed(connection: usize, error: &io::Error) -> Failure {
     Failure::Closed { connection, code: None, reason: error.to_string() }
 }

@@ -59,8 +59,6 @@ pub struct ServeConfig {
     pub public_ssl: bool,
     /// `None` = no TLS.
     pub ssl: Option<SslConfig>,
-    /// The kernel may encrypt, if it can.
-    pub ktls: bool,
     /// Those whose word on a client's address counts.
     pub trusted_proxies: Vec<IpNet>,
     /// Trusted proxies begin each connection with a PROXY header.

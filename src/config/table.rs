@@ -81,12 +81,6 @@ pub const SETTINGS: &[Setting] = &[
         )
     },
     setting(
-        "ktls",
-        Kind::Choice(&["auto", "off"]),
-        Text("auto"),
-        "Whether the kernel encrypts what is sent to TLS clients; auto = if it can.",
-    ),
-    setting(
         "trusted-proxies",
         Kind::List {
             value_name: "NETWORKS",

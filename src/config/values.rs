@@ -40,7 +40,6 @@ impl Values {
             domain: self.text("domain").to_owned(),
             public_ssl: self.bool("public-ssl") || self.bool("ssl"),
             ssl: self.ssl(),
-            ktls: self.text("ktls") == "auto",
             trusted_proxies: parse_networks(self.text("trusted-proxies")).expect("they were checked"),
             proxy_protocol: self.bool("proxy-protocol"),
             shards: self.integer("shards").and_then(|count| NonZeroUsize::new(count as usize)),

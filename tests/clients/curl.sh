@@ -20,7 +20,8 @@ expect 'create in chunks' 201 \
   "$(status -H "$json" -H 'Transfer-Encoding: chunked' -d '{"pattern":"echo","id":"curl-chunked"}' "$base/channels")"
 expect 'create after 100-continue' 201 \
   "$(status -H "$json" -H 'Expect: 100-continue' -d '{"pattern":"echo","id":"curl-continue"}' "$base/channels")"
-expect 'create in HTTP/1.0' 201 "$(status --http1.0 -H "$json" -d '{"pattern":"echo","id":"curl-old"}' "$base/channels")"
+# (Over TLS curl would ask for http/1.0 by ALPN, and http/1.1 is all that is offered there.)
+expect 'create in HTTP/1.0' 201 "$(status --http1.0 --no-alpn -H "$json" -d '{"pattern":"echo","id":"curl-old"}' "$base/channels")"
 expect 'create from what is no JSON' 400 "$(status -H "$json" -d 'pattern=echo' "$base/channels")"
 expect read 200 "$(status "$base/channels/curl-echo")"
 expect head 200 "$(status -I "$base/channels/curl-echo")"

@@ -21,7 +21,7 @@ pub fn join_all(plan: &Plan, run: u64, seats: &[Seat], established: &mut [Establ
     for (index, (seat, connection)) in seats.iter().zip(&*established).enumerate() {
         let mut greeting = Vec::new();
         frame::put_client_frame(&mut greeting, frame::BINARY, protocol(plan, run, seat).as_bytes());
-        match send(&connection.socket, &greeting, SendFlags::NOSIGNAL) {
+        match send(connection.transport.socket(), &greeting, SendFlags::NOSIGNAL) {
             Ok(count) if count == greeting.len() => {}
             // A few hundred bytes into an empty socket buffer go whole.
             Ok(_) => return Err(ended(index, Errno::NOBUFS)),
@@ -65,14 +65,15 @@ fn await_pong(index: usize, connection: &mut Established, deadline: Instant) -> 
         }
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
-        let readiness = poll(&mut [PollFd::from_borrowed_fd(connection.socket.as_fd(), PollFlags::IN)], Some(&timeout));
+        let readiness =
+            poll(&mut [PollFd::from_borrowed_fd(connection.transport.socket().as_fd(), PollFlags::IN)], Some(&timeout));
         match readiness {
             Ok(0) => return Err(Failure::Protocol { connection: index, what: "no PONG came; is this NATS?".into() }),
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(Failure::system("poll", error)),
         }
         let mut buffer = [0; 16 << 10];
-        match recv(&connection.socket, &mut buffer, RecvFlags::empty()) {
+        match recv(connection.transport.socket(), &mut buffer, RecvFlags::empty()) {
             Ok((0, _)) => return Err(Failure::Closed { connection: index, code: None, reason: String::new() }),
             Ok((count, _)) => bytes.extend_from_slice(&buffer[..count]),
             Err(Errno::AGAIN | Errno::INTR) => {}
