@@ -42,8 +42,12 @@ impl Rig {
     }
 
     fn join(&mut self, id: &str) -> ClientId {
+        self.join_with(id, Rights::ALL)
+    }
+
+    fn join_with(&mut self, id: &str, rights: Rights) -> ClientId {
         let place = self.relay.admit(&ChannelId::parse(id).unwrap(), Some("secret")).unwrap();
-        let client = self.relay.join(self.now, place, b"101", TERMS);
+        let client = self.relay.join(self.now, place, b"101", Terms { rights, ..TERMS });
         self.run();
         client
     }
@@ -171,4 +175,55 @@ fn nobody_is_let_in_while_there_is_no_memory() {
     rig.run();
     rig.create("b", 0).unwrap();
     rig.join("b");
+}
+
+#[test]
+fn who_may_only_send_holds_no_history() {
+    let mut rig = Rig::new();
+    rig.create("a", 10).unwrap();
+    let publisher = rig.join("a");
+    rig.send(publisher, 1_000, true);
+    rig.join_with("a", Rights { publish: true, subscribe: false });
+    for _ in 0..50 {
+        rig.send(publisher, 50_000, true);
+    }
+    // The history is 500 000 bytes, and only whole chunks are given back.
+    assert!(rig.relay.memory_len() <= MEMORY_MAX + (1 << 18), "{}", rig.relay.memory_len());
+}
+
+#[test]
+fn a_history_that_is_given_up_leaves_no_memory_behind() {
+    let mut rig = Rig::new();
+    let publish = |rig: &mut Rig, index: usize| {
+        let id = format!("channel-{index}");
+        rig.create(&id, 1000).unwrap();
+        let publisher = rig.join(&id);
+        rig.send(publisher, 50_000, true);
+    };
+    (0..20).for_each(|index| publish(&mut rig, index));
+    // Long enough for a look at each channel, which has to leave its history.
+    (0..100).for_each(|_| rig.run());
+    let before = rig.relay.memory_len();
+    assert!(before > 900_000 && before <= MEMORY_MAX, "{before}");
+    (20..23).for_each(|index| publish(&mut rig, index));
+    (0..100).for_each(|_| rig.run());
+    assert!(rig.relay.take_tally().unwrap().histories_cut >= 20);
+    assert!(rig.relay.memory_len() < 200_000, "{}", rig.relay.memory_len());
+}
+
+#[test]
+fn who_does_not_read_the_history_is_closed_before_others() {
+    let mut rig = Rig::new();
+    rig.create("a", 1000).unwrap();
+    let publisher = rig.join("a");
+    (0..10).for_each(|_| rig.send(publisher, 50_000, true));
+    rig.deaf = Some((1, None));
+    let deaf = rig.join("a");
+    assert_eq!(deaf.slot, 1);
+    let clients: Vec<ClientId> = (0..8).map(|_| rig.join("a")).collect();
+    for client in &clients {
+        rig.send(*client, MESSAGE_LEN_MAX - 1, false);
+    }
+    assert!(!rig.relay.is_open(deaf), "it holds the history");
+    assert!(clients.iter().all(|client| rig.relay.is_open(*client)), "they hold less");
 }

@@ -112,7 +112,12 @@ impl CompressedLogs {
     }
 
     pub(super) fn leave(&mut self, window: Window) {
-        self.of_mut(window).readers -= 1;
+        let CompressedLog { log, readers, .. } = self.of_mut(window);
+        *readers -= 1;
+        if *readers == 0 {
+            // No flush comes for a log without readers, and until then it would hold what is new to them.
+            log.mark_flushed();
+        }
     }
 
     /// Notes that the record of the plain log that begins at `offset` is not for this client.

@@ -77,6 +77,8 @@ impl Relay {
             let len = room.channel.log.history_len();
             if len > 0 {
                 room.channel.log.trim_history(len / 2);
+                // Without a history the last chunk is for the next message alone, and no timer is set to give it back.
+                room.cool();
                 self.tally.histories_cut += 1;
             }
         }

@@ -213,10 +213,15 @@ impl Relay {
         match self.rooms.at(place) {
             Some(room) if !self.shutting_down => {
                 room.channel.release();
-                let (cursor, head) = (room.channel.log.join(), room.channel.log.head());
+                let (log, head) = (&room.channel.log, room.channel.log.head());
+                // One that gets nothing of the log must not hold it: neither its history nor what follows.
+                let cursor = if terms.rights.subscribe { log.join() } else { Cursor::at_end(head) };
                 let mut session = Session::new(serial, message_len_max, response, cursor, head, &self.meter);
                 if let Some(window) = terms.window {
-                    room.compress_for(&mut session, window, &self.meter);
+                    session.window = Some(window);
+                    if terms.rights.subscribe {
+                        room.compress_for(&mut session, window, &self.meter);
+                    }
                     session.decoder = Decoder::with_deflate(message_len_max);
                 }
                 session.place = Some((place.slot, room.channel.join(client, terms.rights)));
@@ -402,6 +407,8 @@ impl Relay {
                     if lag > lag_max {
                         slow.push((client.slot, lag));
                     }
+                } else {
+                    session.merge_skipped();
                 }
                 continue;
             }

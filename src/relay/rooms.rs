@@ -45,9 +45,8 @@ impl Room {
         }
     }
 
-    /// Has a session that is coming send and get compressed messages.
+    /// Has a session that is coming, and has a right to the log, read it compressed.
     pub(super) fn compress_for(&mut self, session: &mut Session, window: Window, meter: &Meter) {
-        session.window = Some(window);
         // Requests stay plain: replies are put behind them by their places in that log.
         if self.channel.spec().pattern != Pattern::PubSub {
             return;

@@ -179,18 +179,26 @@ impl Session {
     /// and has not been. Its own messages that it is not to get count too, with a note for each gap between them: the
     /// log is held for it from its cursor on, whatever lies there.
     pub fn lag(&self, flushed: u64) -> u64 {
-        let notes = (self.own.len() * size_of::<Range<u64>>()) as u64;
-        flushed.saturating_sub(self.cursor.offset().max(self.joined_at)) + notes + self.outbox.lag()
+        flushed.saturating_sub(self.cursor.offset().max(self.joined_at)) + self.notes_len() + self.outbox.lag()
     }
 
-    /// Bytes that are held for this client, or for others that are as far behind: what was to be sent at the last flush.
-    /// `flushed` is the end of the log that it reads, then.
+    /// Bytes that are held for this client, or for others that are as far behind: what was to be sent at the last flush,
+    /// and the history that it still reads. `flushed` is the end of the log that it reads, then.
     pub fn held_len(&self, flushed: u64) -> u64 {
-        match &self.later {
-            Some(later) => flushed.saturating_sub(later.offset()) + self.outbox.lag(),
-            None if self.is_skipping() => self.outbox.lag(),
-            None => self.lag(flushed),
-        }
+        let log_len = match (self.log_end, &self.later) {
+            (LogEnd::Head, _) => flushed.saturating_sub(self.cursor.offset()),
+            (LogEnd::At(end), Some(later)) => {
+                end.saturating_sub(self.cursor.offset()) + flushed.saturating_sub(later.offset())
+            }
+            (LogEnd::At(end), None) | (LogEnd::Rest(end), _) => end.saturating_sub(self.cursor.offset()),
+            (LogEnd::NextRecord, _) => 0,
+        };
+        log_len + self.notes_len() + self.outbox.lag()
+    }
+
+    /// Bytes of the notes on what it is not to get.
+    fn notes_len(&self) -> u64 {
+        (self.own.len() * size_of::<Range<u64>>()) as u64
     }
 
     /// Whether the client is further behind than it may be. One whose last send has just ended does read, and is sent more
@@ -244,7 +252,7 @@ impl Session {
 
     /// Sets where the log ends for a session that ends.
     fn stop_reading(&mut self, log_end: LogEnd) {
-        self.log_end = match (self.later.take(), self.log_end) {
+        self.log_end = match (self.later.take().filter(|later| !later.is_skipped), self.log_end) {
             // It ends in the history, or behind it.
             (Some(_), history_end) => {
                 if matches!(log_end, LogEnd::NextRecord) {
@@ -395,7 +403,9 @@ impl Session {
     fn log_end_or(&self, head: u64) -> u64 {
         match self.log_end {
             LogEnd::At(end) | LogEnd::Rest(end) => end,
-            LogEnd::Head | LogEnd::NextRecord => head,
+            LogEnd::Head => head,
+            // What is in flight may be of the history, while `head` is of the compressed log.
+            LogEnd::NextRecord => u64::MAX,
         }
     }
 

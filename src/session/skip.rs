@@ -12,6 +12,8 @@ use super::{LogEnd, Phase, Session};
 #[derive(Debug)]
 pub(super) struct Later {
     cursor: Cursor,
+    /// It was too slow: what follows the cursor is skipped, and the cursor holds nothing.
+    pub(super) is_skipped: bool,
     /// As [`Session::own`], of the log that it goes on in.
     pub(super) own: VecDeque<Range<u64>>,
 }
@@ -27,7 +29,7 @@ impl Session {
     /// Has the session read the plain log up to `history_end` from where it stands, and go on at `cursor` of another log.
     pub fn read_history_first(&mut self, history_end: u64, cursor: Cursor) {
         self.log_end = LogEnd::At(history_end);
-        self.later = Some(Box::new(Later { cursor, own: VecDeque::new() }));
+        self.later = Some(Box::new(Later { cursor, is_skipped: false, own: VecDeque::new() }));
     }
 
     /// Has the session read from `cursor` on.
@@ -38,7 +40,7 @@ impl Session {
 
     /// Where the session will go on; `None` = it is there, or nowhere in particular.
     pub fn later_mut(&mut self) -> Option<&mut Cursor> {
-        self.later.as_mut().map(|later| &mut later.cursor)
+        self.later.as_mut().filter(|later| !later.is_skipped).map(|later| &mut later.cursor)
     }
 
     /// Lets go of the log: what is in flight is cut short, the record that is sent in part is finished from a copy, and the
@@ -46,12 +48,32 @@ impl Session {
     /// through the log.
     pub fn skip(&mut self) {
         debug_assert!(self.phase == Phase::Open && self.order.is_none());
-        // One that still reads the history goes on at the newest message, too: from here on it is skipped.
-        if let Some(later) = self.later.take() {
-            self.joined_at = later.cursor.offset();
+        // One that still reads the history goes on at the newest message, too. The rest of the history is not for it: to
+        // read on there would hold all that follows.
+        if let Some(later) = &mut self.later {
+            later.cursor = Cursor::at_end(later.cursor.offset());
+            later.is_skipped = true;
+            self.log_end = LogEnd::NextRecord;
         }
         if matches!(self.log_end, LogEnd::Head) {
             self.log_end = LogEnd::NextRecord;
+        }
+    }
+
+    /// Takes the notes on what it is not to get together while it is skipping. Of what it will not be sent only the length
+    /// counts, and a client that sends but never reads would have the notes grow for ever. All of them are of a log that is
+    /// being flushed.
+    pub fn merge_skipped(&mut self) {
+        let own = match &mut self.later {
+            Some(later) if later.is_skipped => &mut later.own,
+            None if matches!(self.log_end, LogEnd::Rest(_)) => &mut self.own,
+            Some(_) | None => return,
+        };
+        if own.len() > 1
+            && let Some(end) = own.back().map(|last| last.end)
+        {
+            let len: u64 = own.drain(..).map(|own| own.end - own.start).sum();
+            own.push_back(end - len..end);
         }
     }
 
@@ -70,16 +92,23 @@ impl Session {
         if self.cursor.offset() < end {
             return None;
         }
+        let mut skipped_from = end;
         if let Some(later) = self.later.take() {
-            self.read_from(later.cursor);
+            skipped_from = later.cursor.offset();
             self.own = later.own;
-            (self.log_end, self.aligned) = (LogEnd::Head, true);
-            return Some(0);
+            if !later.is_skipped {
+                self.read_from(later.cursor);
+                (self.log_end, self.aligned) = (LogEnd::Head, true);
+                return Some(0);
+            }
         }
-        let skipped_from = if matches!(self.log_end, LogEnd::At(_)) { self.joined_at } else { end };
         let own: u64 = self.own.iter().map(|own| own.end.min(head) - own.start.min(head)).sum();
-        self.own.clear();
-        self.cursor = Cursor::at_end(head);
+        // What was compressed ahead of its flush is still to come.
+        self.own.retain_mut(|own| {
+            own.start = own.start.max(head);
+            own.start < own.end
+        });
+        self.read_from(Cursor::at_end(head));
         (self.log_end, self.aligned) = (LogEnd::Head, true);
         Some(head - skipped_from - own)
     }

@@ -72,9 +72,10 @@ pub(super) fn receive(
 ) -> (usize, bool) {
     let (used, taken) = tls.take_in(bytes, |data| relay.receive(now, client, data));
     match taken {
-        Taken::All | Taken::Broken => (used, true),
+        Taken::All => (used, true),
         Taken::Full => (used, false),
-        Taken::Closed => {
+        // A broken session may wait long for a send in flight, and for its alert behind that: the relay sets it a deadline.
+        Taken::Closed | Taken::Broken => {
             relay.handle(now, client, Input::Hangup);
             (used, true)
         }

@@ -1,7 +1,9 @@
 //! Clients that compress beside clients that do not: all of them get the same.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
-use ringrelay::channel::{ChannelId, SlowPolicy};
+use ringrelay::channel::{ChannelId, Rights, SlowPolicy};
 use ringrelay::time::Time;
 use ringrelay::ws::deflate::Window;
 
@@ -112,5 +114,69 @@ proptest! {
             reader.got.truncate(reader.got.len() - close.len());
             prop_assert_eq!(numbers(&reader.got).last().copied(), Some(rig.published), "what was said before comes first");
         }
+    }
+}
+
+#[test]
+fn who_may_only_send_is_not_sent_the_history() {
+    for window in [None, Some(Window::Full), Some(Window::Small)] {
+        let mut rig = Rig::new(1 << 30, |spec| spec.history = 10);
+        rig.join(None);
+        (0..5).for_each(|_| rig.publish(200));
+        rig.drain();
+        rig.join_with(window, Rights { publish: true, subscribe: false });
+        rig.publish(200);
+        rig.drain();
+        rig.settle();
+        assert_eq!(numbers(&rig.readers[1].got), [0; 0], "with {window:?}");
+    }
+}
+
+#[test]
+fn what_was_compressed_for_one_who_left_is_given_back() {
+    let mut rig = Rig::new(1 << 30, |_| {});
+    rig.join(None);
+    rig.join(Some(Window::Full));
+    rig.settle();
+    // It goes between a message and its flush.
+    rig.publish(900);
+    rig.leave();
+    rig.settle();
+    rig.relay.drain(Time::ZERO + Duration::from_secs(10), |output| panic!("{output:?}"));
+    assert_eq!(rig.relay.memory_len(), 0);
+    assert_eq!(rig.relay.next_deadline(), None, "nothing is left to be looked after");
+}
+
+/// Neither of the history nor of what follows is more held than the bound, for a client that reads nothing at all.
+#[test]
+fn a_client_that_never_reads_the_history_costs_its_bound() {
+    for window in [None, Some(Window::Full)] {
+        let mut rig = Rig::new(2_000, |spec| {
+            spec.slow_consumers = SlowPolicy::Skip;
+            spec.history = 20;
+        });
+        rig.join(None);
+        for _ in 0..20 {
+            rig.publish(900);
+            rig.drain();
+            rig.settle();
+        }
+        rig.join(window);
+        for _ in 0..5_000 {
+            rig.publish(900);
+            rig.drain();
+            rig.send(0, usize::MAX);
+            if rig.readers[1].is_cancelled {
+                rig.send(1, 0);
+            }
+        }
+        assert!(rig.relay.memory_len() < 1 << 20, "{} with {window:?}", rig.relay.memory_len());
+        rig.settle();
+        rig.publish(126);
+        rig.drain();
+        rig.settle();
+        let numbers = numbers(&rig.readers[1].got);
+        assert!(numbers.is_sorted_by(|one, other| one < other), "{numbers:?}");
+        assert_eq!(numbers.last().copied(), Some(rig.published));
     }
 }

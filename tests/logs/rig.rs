@@ -52,8 +52,12 @@ impl Rig {
 
     /// A client comes; what it has to be sent first is sent.
     pub fn join(&mut self, window: Option<Window>) {
+        self.join_with(window, Rights::ALL);
+    }
+
+    pub fn join_with(&mut self, window: Option<Window>, rights: Rights) {
         let place = self.relay.admit(&ChannelId::parse(CHANNEL).unwrap(), Some("secret")).unwrap();
-        let terms = Terms { rights: Rights::ALL, ends_at: None, window };
+        let terms = Terms { rights, ends_at: None, window };
         let id = self.relay.join(self.now(), place, RESPONSE, terms);
         let from = self.published;
         self.readers.push(Reader { id, window, from, in_flight: None, is_cancelled: false, got: Vec::new() });
