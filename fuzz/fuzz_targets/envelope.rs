@@ -7,6 +7,7 @@ use ringrelay::channel::{
     Channel, ChannelId, ChannelSpec, ClientId, Delivery, ORIGIN_MEMBER_LEN_MAX, Origin, OriginMember, Pattern, Refusal,
     Rights, SlowPolicy, Token,
 };
+use ringrelay::chunk::Meter;
 use ringrelay::time::Time;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -20,7 +21,7 @@ fuzz_target!(|message: &[u8]| {
 });
 
 fn check(pattern: Pattern, message: &[u8]) {
-    let mut channel = Channel::new(spec(pattern), Time::ZERO);
+    let mut channel = Channel::new(spec(pattern), Time::ZERO, &Meter::default());
     let sender = channel.join(ClientId { shard: 0, slot: 0 }, Rights::ALL);
     let other = ClientId { shard: 0, slot: 1 };
     channel.join(other, Rights::ALL);
