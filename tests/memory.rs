@@ -220,7 +220,7 @@ fn who_does_not_read_the_history_is_closed_before_others() {
     rig.deaf = Some((1, None));
     let deaf = rig.join("a");
     assert_eq!(deaf.slot, 1);
-    let clients: Vec<ClientId> = (0..8).map(|_| rig.join("a")).collect();
+    let clients: Vec<ClientId> = (0..12).map(|_| rig.join("a")).collect();
     for client in &clients {
         rig.send(*client, MESSAGE_LEN_MAX - 1, false);
     }
