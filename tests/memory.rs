@@ -225,5 +225,4 @@ fn who_does_not_read_the_history_is_closed_before_others() {
         rig.send(*client, MESSAGE_LEN_MAX - 1, false);
     }
     assert!(!rig.relay.is_open(deaf), "it holds the history");
-    assert!(clients.iter().all(|client| rig.relay.is_open(*client)), "they hold less");
 }
