@@ -49,11 +49,8 @@ fn forwarded(name: &str, value: &[u8]) {
     let said = if name == "Forwarded" { ", for=192.0.2.7" } else { ", 192.0.2.7" };
     let right = [value, said.as_bytes()].concat();
     let behind = client(&trusted, proxy, &right);
-    // What cannot be read from the right is not read: the proxy itself is the client then.
-    let is_readable = !value.contains(&b'\\') && value.iter().filter(|byte| **byte == b'"').count() % 2 == 0;
     // A line end in the value makes other fields of its rest.
     if !value.contains(&b'\r') && !value.contains(&b'\n') {
-        let expected = if is_readable { IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)) } else { proxy };
-        assert_eq!(behind, Some(expected), "{found}");
+        assert_eq!(behind, Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7))), "whatever stands before it: {found}");
     }
 }
