@@ -83,7 +83,7 @@ impl Session {
         }
     }
 
-    /// Whether the session does not follow the log for now.
+    /// Whether the session has left the log, and is to go on elsewhere.
     pub fn is_skipping(&self) -> bool {
         !matches!(self.log_end, LogEnd::Head)
     }
