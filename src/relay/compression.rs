@@ -8,12 +8,14 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use arrayvec::ArrayVec;
+
 use crate::channel::Log;
 use crate::chunk::{Cursor, Meter, Piece, Pieces};
-use crate::session::{Phase, push_frame};
+use crate::session::{Phase, opcode_of};
 use crate::time::Time;
 use crate::ws::deflate::{Compressor, Inflater, Window};
-use crate::ws::{CloseCode, MessageKind, Opcode, frame_len, server_header, server_header_compressed};
+use crate::ws::{CloseCode, MessageKind, Opcode, frame_len, server_header, server_header_compressed, server_message};
 
 use super::{Output, Relay};
 
@@ -31,7 +33,14 @@ pub(super) struct Codec {
 }
 
 impl Codec {
-    /// A message compressed; `None` = it goes as it is.
+    /// The header and the payload of a message's frame: compressed, unless it is better off as it is.
+    fn encode<'m>(&'m mut self, window: Window, opcode: Opcode, message: &'m [u8]) -> (ArrayVec<u8, 10>, &'m [u8]) {
+        match self.compress(window, message) {
+            Some(deflated) => (server_header_compressed(opcode, deflated.len()), deflated),
+            None => (server_header(opcode, message.len()), message),
+        }
+    }
+
     fn compress(&mut self, window: Window, payload: &[u8]) -> Option<&[u8]> {
         let compressor = match window {
             Window::Full => &mut self.full,
@@ -127,24 +136,17 @@ impl CompressedLogs {
 
     /// Appends a record of the plain log to those that are read.
     fn append(&mut self, codec: &mut Codec, record: &[Cell<u8>]) {
-        let header_len = match record[1].get() {
-            126 => 4,
-            127 => 10,
-            _ => 2,
-        };
-        let opcode = if record[0].get() & 0x0f == Opcode::Text as u8 { Opcode::Text } else { Opcode::Binary };
+        let (kind, payload) = server_message(record);
         let mut message = std::mem::take(&mut codec.plain);
         message.clear();
-        message.extend(record[header_len..].iter().map(Cell::get));
+        message.extend(payload.iter().map(Cell::get));
         for window in [Window::Full, Window::Small] {
             let CompressedLog { log, last, readers } = self.of_mut(window);
             if *readers == 0 {
                 continue;
             }
-            let offset = match codec.compress(window, &message) {
-                Some(deflated) => log.append([&server_header_compressed(opcode, deflated.len()), deflated]),
-                None => log.append([&server_header(opcode, message.len()), &message]),
-            };
+            let (header, payload) = codec.encode(window, opcode_of(kind), &message);
+            let offset = log.append([&header, payload]);
             *last = offset..log.head();
         }
         codec.plain = message;
@@ -200,12 +202,8 @@ impl Relay {
                 let mut message = std::mem::take(&mut codec.plain);
                 message.clear();
                 parts.iter().for_each(|part| message.extend_from_slice(part));
-                match codec.compress(window, &message) {
-                    Some(deflated) => {
-                        session.outbox.push([&server_header_compressed(opcode, deflated.len()), deflated])
-                    }
-                    None => push_frame(&mut session.outbox, opcode, &message),
-                }
+                let (header, payload) = codec.encode(window, opcode, &message);
+                session.outbox.push([&header, payload]);
                 codec.plain = message;
                 codec.give_memory_back();
             }

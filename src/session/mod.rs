@@ -381,14 +381,19 @@ impl Session {
     /// Where this session stops to read the log; settles it, if it was to be the next place between records.
     fn log_end(&mut self, head: u64) -> u64 {
         if let LogEnd::NextRecord = self.log_end {
-            let end = self.record_end();
             if self.sending.is_some() {
-                return end;
+                return self.record_end();
             }
-            self.cursor.keep_until(end);
-            self.log_end = LogEnd::Rest(end);
+            self.settle();
         }
         self.log_end_or(head)
+    }
+
+    /// Lets go of the log but for the rest of the record that was sent in part, which is copied.
+    fn settle(&mut self) {
+        let end = self.record_end();
+        self.cursor.keep_until(end);
+        self.log_end = LogEnd::Rest(end);
     }
 
     /// The first place between two records from the cursor on.

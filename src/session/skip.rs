@@ -60,9 +60,7 @@ impl Session {
         }
         // A send that carries nothing of the log is not cut short for it, and may take for ever.
         if matches!(self.log_end, LogEnd::NextRecord) && !self.holds_log() {
-            let end = self.record_end();
-            self.cursor.keep_until(end);
-            self.log_end = LogEnd::Rest(end);
+            self.settle();
         }
     }
 

@@ -4,6 +4,8 @@ use std::cell::Cell;
 
 use arrayvec::ArrayVec;
 
+use super::MessageKind;
+
 /// What a frame is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -152,6 +154,17 @@ fn header_of(first: u8, payload_len: usize) -> ArrayVec<u8, 10> {
     header
 }
 
+/// Kind and payload of a whole message's frame, if it was written with [`server_header`].
+pub fn server_message(frame: &[Cell<u8>]) -> (MessageKind, &[Cell<u8>]) {
+    let kind = if frame[0].get() & 0x0f == Opcode::Text as u8 { MessageKind::Text } else { MessageKind::Binary };
+    let header_len = match frame[1].get() {
+        126 => 4,
+        127 => 10,
+        _ => 2,
+    };
+    (kind, &frame[header_len..])
+}
+
 /// Length of the whole frame that starts `bytes`, if it was written with [`server_header`] or [`server_header_compressed`].
 pub fn frame_len(bytes: &[Cell<u8>]) -> usize {
     let number = |bytes: &[Cell<u8>]| bytes.iter().fold(0, |number, byte| (number << 8) | usize::from(byte.get()));
@@ -174,6 +187,18 @@ mod tests {
             for header in [server_header(Opcode::Binary, len), server_header_compressed(Opcode::Binary, len)] {
                 let cells: Vec<Cell<u8>> = header.iter().copied().map(Cell::new).collect();
                 assert_eq!(frame_len(&cells), header.len() + len);
+            }
+        }
+    }
+
+    #[test]
+    fn a_server_frame_gives_its_message_back() {
+        for (opcode, kind) in [(Opcode::Text, MessageKind::Text), (Opcode::Binary, MessageKind::Binary)] {
+            for len in [0, 125, 126, 65_535, 65_536] {
+                let frame = [&server_header(opcode, len)[..], &vec![7; len]].concat();
+                let cells: Vec<Cell<u8>> = frame.into_iter().map(Cell::new).collect();
+                let (found, payload) = server_message(&cells);
+                assert!(found == kind && payload.len() == len && payload.iter().all(|cell| cell.get() == 7));
             }
         }
     }

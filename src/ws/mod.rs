@@ -9,7 +9,9 @@ mod utf8;
 
 pub use close::CloseCode;
 pub use decoder::{Decoder, Event};
-pub use frame::{FrameHeader, HEADER_LEN_MAX, Opcode, frame_len, server_header, server_header_compressed};
+pub use frame::{
+    FrameHeader, HEADER_LEN_MAX, Opcode, frame_len, server_header, server_header_compressed, server_message,
+};
 
 /// Whether a message is text (UTF-8) or binary.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
