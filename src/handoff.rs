@@ -14,7 +14,7 @@ use futures_channel::oneshot;
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::budget::Permit;
-use crate::channel::{ChannelId, ChannelSpec, ChannelView, Rights, Token};
+use crate::channel::{BusyChannel, ChannelId, ChannelSpec, ChannelView, Rights, SlowClient, Survey, Token};
 use crate::tls;
 use crate::ws::deflate::Window;
 
@@ -36,6 +36,10 @@ pub enum ToShard {
     Delete { id: ChannelId, reply: Reply<bool> },
     /// Deletes every channel of the shard as `Delete` does, and says how many there were.
     Reset { reply: Reply<u64> },
+    /// The busiest of the first channels behind `after` by their ids, at most `max`; the rest is another question.
+    Busiest { after: Option<ChannelId>, max: usize, reply: Reply<Survey<BusyChannel, ChannelId>> },
+    /// The clients furthest behind among the first from slot `from` on, at most `max`; the rest is another question.
+    Slowest { from: usize, max: usize, reply: Reply<Survey<SlowClient, usize>> },
     /// Asks for a place in a channel, before the upgrade is answered.
     Admit { id: ChannelId, credentials: Credentials, reply: Reply<Result<Seat, AdmitError>> },
     /// Whether `Admit` would give a place, without taking one.
@@ -57,6 +61,8 @@ impl ToShard {
             | ToShard::List { .. }
             | ToShard::Delete { .. }
             | ToShard::Reset { .. }
+            | ToShard::Busiest { .. }
+            | ToShard::Slowest { .. }
             | ToShard::Admit { .. }
             | ToShard::Check { .. } => true,
             ToShard::Join(_) | ToShard::Leave { .. } | ToShard::Shutdown { .. } => false,

@@ -9,12 +9,14 @@
 //! - [`shard`] is the thread that drives one io_uring ([`ring`]) and, with it, one [`relay`];
 //! - [`relay`] decides, without sockets or clocks: it holds the connections ([`session`], [`ws`], [`outbox`]) and the
 //!   channels ([`channel`]) whose logs they read ([`chunk`]);
-//! - [`metrics`] is what all of them count.
+//! - [`metrics`] is what all of them count; [`log`] is what they say.
 //!
-//! [`bench`] is the load generator behind `ringrelay bench`; it shares nothing with the relay.
+//! [`bench`] is the load generator behind `ringrelay bench`, and [`top`] the view behind `ringrelay top`; they share nothing with
+//! the relay.
 
 pub mod config;
 
+pub mod log;
 pub mod server;
 
 pub mod auth;
@@ -45,3 +47,4 @@ pub mod time;
 pub mod ws;
 
 pub mod bench;
+pub mod top;

@@ -1,13 +1,14 @@
-//! The command line: `ringrelay serve`, `ringrelay config`, `ringrelay bench`.
+//! The command line: `ringrelay serve`, `ringrelay config`, `ringrelay bench`, `ringrelay top`.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _};
 use ringrelay::bench::BenchConfig;
 use ringrelay::config::{self, Environment, Loaded, command_line};
+use ringrelay::log;
 use ringrelay::server::StartError;
-use tracing_subscriber::EnvFilter;
+use ringrelay::top::{self, TopConfig};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -18,6 +19,10 @@ fn main() -> ExitCode {
         Some(("config", matches)) => show_config(matches),
         Some(("bench", matches)) => match BenchConfig::from_arg_matches(matches) {
             Ok(config) => ringrelay::bench::run(&config),
+            Err(error) => error.exit(),
+        },
+        Some(("top", matches)) => match TopConfig::from_arg_matches(matches) {
+            Ok(config) => top::run(&config),
             Err(error) => error.exit(),
         },
         _ => unreachable!("a command is required, and these are all"),
@@ -33,6 +38,8 @@ fn command() -> Command {
     // After its flags, whose documentation would take this place.
     let bench = BenchConfig::augment_args(Command::new("bench"))
         .about("Measures a WebSocket server: throughput, latency, loss and order.");
+    let top = TopConfig::augment_args(Command::new("top"))
+        .about("Shows a running relay: shards, the busiest channels, the slowest clients, and what is refused.");
     Command::new(env!("CARGO_PKG_NAME"))
         .about("A WebSocket relay: create a channel over REST, connect, exchange messages.")
         .after_long_help(command_line::summary())
@@ -43,6 +50,7 @@ fn command() -> Command {
         .subcommand(command_line::with_settings(serve))
         .subcommand(command_line::with_settings(config))
         .subcommand(bench)
+        .subcommand(top)
 }
 
 fn switch(name: &'static str, help: &'static str) -> Arg {
@@ -52,7 +60,10 @@ fn switch(name: &'static str, help: &'static str) -> Arg {
 /// Exit status 0 after a shutdown in order, 1 if the relay could not start, 2 if a setting is wrong or a file that it names.
 fn serve(matches: &ArgMatches) -> ExitCode {
     let Some(loaded) = load(matches) else { return ExitCode::from(WRONG_SETTING) };
-    start_log(&loaded.config.log_level);
+    if let Err(error) = log::start(loaded.config.log_format, &loaded.config.log_level) {
+        eprintln!("ringrelay: the log cannot be started: {error}");
+        return ExitCode::FAILURE;
+    }
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
@@ -92,12 +103,6 @@ fn load(matches: &ArgMatches) -> Option<Loaded> {
             None
         }
     }
-}
-
-/// Logs to standard output, in colours if a person reads it there.
-fn start_log(level: &str) {
-    let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    tracing_subscriber::fmt().with_env_filter(EnvFilter::new(level)).with_ansi(colours).init();
 }
 
 /// A reader that has seen enough, such as `head`, is no failure.

@@ -10,6 +10,8 @@ pub struct Outbox {
     sent: Cursor,
     /// `chain.head()` at the last [`mark_flushed`](Self::mark_flushed).
     flushed: u64,
+    /// Units pushed since [`take_pushed`](Self::take_pushed).
+    pushed: u32,
 }
 
 impl Outbox {
@@ -17,15 +19,21 @@ impl Outbox {
     pub fn new(meter: &Meter) -> Outbox {
         let chain = Chain::new(CHUNK_SIZE_MIN, meter);
         let sent = chain.end();
-        Outbox { chain, sent, flushed: 0 }
+        Outbox { chain, sent, flushed: 0, pushed: 0 }
     }
 
     /// Appends a frame, or any other unit that is sent whole.
     pub fn push<const N: usize>(&mut self, parts: [&[u8]; N]) {
         let chunk = self.chain.append(parts);
+        self.pushed = self.pushed.wrapping_add(1);
         if self.sent.is_detached() {
             self.sent.attach(chunk);
         }
+    }
+
+    /// How much was pushed since this was last asked.
+    pub fn take_pushed(&mut self) -> u32 {
+        std::mem::take(&mut self.pushed)
     }
 
     /// Bytes to be sent.

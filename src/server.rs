@@ -19,6 +19,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::config::ServeConfig;
 use crate::front::{self, FrontSettings};
 use crate::handoff::{Mailbox, ShardHandle, ToShard};
+use crate::log::{self, RefusalLog};
 use crate::metrics::{self, Metrics};
 use crate::registry::Registry;
 use crate::shard::Shard;
@@ -47,9 +48,10 @@ pub fn run(config: &ServeConfig) -> Result<(), StartError> {
     let fronts = start_fronts(config, &cores, &registry, &files, metrics.clone())?;
 
     let scheme = if files.tls.is_some() { "https" } else { "http" };
-    println!("ringrelay listens on {scheme}://{}", fronts.address);
+    log::announce(&format!("ringrelay listens on {scheme}://{}", fronts.address));
     tracing::info!(shards = shards.len(), address = %fronts.address, "started");
 
+    let refusals = RefusalLog::start(metrics.clone())?;
     let mut signal = signals.forever().next();
     while signal == Some(SIGHUP) {
         files.reload(&metrics);
@@ -66,6 +68,8 @@ pub fn run(config: &ServeConfig) -> Result<(), StartError> {
         shard.handle.send(ToShard::Shutdown { grace: config.drain() });
     }
     shards.into_iter().map(|shard| shard.thread).chain(fronts).for_each(join);
+    drop(refusals);
+    tracing::info!("ended");
     Ok(())
 }
 

@@ -10,6 +10,11 @@ pub struct Time(u64);
 impl Time {
     pub const ZERO: Time = Time(0);
 
+    /// Whole seconds.
+    pub fn seconds(self) -> u64 {
+        self.0 / 1_000_000
+    }
+
     pub fn from_start(elapsed: Duration) -> Time {
         Time::ZERO + elapsed
     }

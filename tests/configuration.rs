@@ -264,18 +264,24 @@ fn guard_without_a_token_does_not_start() {
 }
 
 #[test]
-fn warnings_are_logged_as_plain_text_at_their_level() {
+fn warnings_are_logged_at_their_level_in_the_form_that_is_asked_for() {
     // An address that is not ours, so that the relay ends by itself.
-    let warnings = |flags: &[&str]| {
+    let warnings = |flags: &[&str], is_warning: &dyn Fn(&str) -> bool| {
         let output = run(&[&["serve", "--host", "192.0.2.1", "--port", "0"], flags].concat(), &[("WRS_NODE_ID", "a")]);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         let logged = text(&output.stdout);
         assert!(!logged.contains('\x1b'), "no colours in a pipe: {logged}");
-        logged.lines().filter(|line| line.contains("WARN") && line.contains("WRS_NODE_ID")).count()
+        logged.lines().filter(|line| line.contains("WRS_NODE_ID") && is_warning(line)).count()
     };
-    assert_eq!(warnings(&[]), 1);
-    assert_eq!(warnings(&["--debug"]), 1);
-    assert_eq!(warnings(&["--log-level", "error"]), 0);
+    let json = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).expect("a line is an object");
+        line["level"] == "WARN" && line["timestamp"].is_string()
+    };
+    assert_eq!(warnings(&[], &json), 1, "what is no terminal gets JSON");
+    assert_eq!(warnings(&["--debug"], &json), 1);
+    assert_eq!(warnings(&["--log-level", "error"], &json), 0);
+    assert_eq!(warnings(&["--log-format", "text"], &|line| line.contains(" WARN ")), 1);
+    assert_eq!(warnings(&["--log-format", "journald"], &|line| line.starts_with("<4>")), 1);
 }
 
 #[test]

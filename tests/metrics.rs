@@ -3,6 +3,7 @@
 mod support;
 
 use serde_json::json;
+use support::client::Client;
 use support::eventually;
 use support::http::HttpClient;
 use support::relay::Relay;
@@ -12,7 +13,9 @@ struct Scrape(Vec<(String, f64)>);
 
 impl Scrape {
     fn of(relay: &Relay) -> Scrape {
-        let response = relay.request("GET", "/metrics", None);
+        let mut client = HttpClient::connect(relay.address());
+        client.send("GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text;version=1.0.0\r\n\r\n");
+        let response = client.response();
         assert_eq!(response.status, 200, "{response:?}");
         assert_eq!(response.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
         let text = String::from_utf8(response.body).expect("the text is UTF-8");
@@ -188,4 +191,91 @@ fn metrics_are_guarded_as_any_path() {
     let text = String::from_utf8(text.body).expect("the text is UTF-8");
     assert!(text.contains("ringrelay_refused_total{reason=\"auth_missing\"} 3\n"), "{text}");
     assert!(!text.contains("a-token-of-the-api"));
+}
+
+#[test]
+fn messages_are_counted_in_and_out_with_what_sends_carry() {
+    let relay = Relay::start_with(&["--shards", "1"]);
+    let channel = relay.pub_sub();
+    let mut clients: Vec<Client> = (0..3).map(|_| Client::connect(&relay, &channel)).collect();
+    relay.await_clients(&channel, 3);
+    for text in ["four", "eight888"] {
+        clients[0].send(text);
+        clients.iter_mut().for_each(|client| client.expect(text));
+    }
+    let of_shard = |name: &str| format!("ringrelay_{name}_total{{shard=\"0\"}}");
+    // The completions of the last sends come in a turn of their own.
+    let scrape = eventually("all is counted", || {
+        let scrape = Scrape::of(&relay);
+        (scrape.get(&of_shard("sends")) >= 9.0).then_some(scrape)
+    });
+    for (name, count) in [
+        ("handoffs", 3.0),
+        ("messages_received", 2.0),
+        ("messages_received_bytes", 12.0),
+        ("messages_delivered", 6.0),
+        ("messages_delivered_bytes", 36.0),
+        ("receives", 2.0),
+    ] {
+        assert_eq!(scrape.get(&of_shard(name)), count, "{name}");
+    }
+    // Three answers to upgrades and six messages, none of which waited for another.
+    assert_eq!(scrape.get("ringrelay_send_frames_sum"), 9.0);
+    assert_eq!(scrape.get("ringrelay_send_frames_count"), 9.0);
+    // Two bytes of header each.
+    assert!(scrape.get(&of_shard("sent_bytes")) >= 36.0 + 6.0 * 2.0);
+    assert!(scrape.get("ringrelay_shard_turn_seconds_count{shard=\"0\"}") > 0.0);
+    assert_eq!(scrape.get("ringrelay_websocket_duration_seconds_count"), 0.0);
+    clients.into_iter().for_each(Client::leave);
+    eventually("their durations are counted", || {
+        (Scrape::of(&relay).get("ringrelay_websocket_duration_seconds_count") == 3.0).then_some(())
+    });
+}
+
+#[test]
+fn who_does_not_read_is_seen_to_lag() {
+    let relay = Relay::start_with(&["--shards", "1", "--max-lag", "67108864"]);
+    let channel = relay.create(json!({"pattern": "pub-sub", "excludeSender": true}));
+    let (mut sender, _silent) = (Client::connect(&relay, &channel), Client::connect(&relay, &channel));
+    relay.await_clients(&channel, 2);
+    eventually("one is behind", || {
+        sender.send(vec![7; 1 << 20]);
+        let scrape = Scrape::of(&relay);
+        let of_shard = |name: &str| scrape.get(&format!("ringrelay_shard_{name}{{shard=\"0\"}}"));
+        (of_shard("lag_bytes") > 0.0 && of_shard("lagging_clients") == 1.0).then_some(())
+    });
+}
+
+#[test]
+fn requests_are_counted_by_route_and_status_with_their_time() {
+    let relay = Relay::start();
+    let channel = relay.echo();
+    relay.look_up(&channel);
+    relay.request("GET", "/channels/none", None).assert_refusal(404);
+    relay.request("PATCH", "/channels", None).assert_refusal(405);
+    relay.request("GET", "/nothing", None).assert_refusal(404);
+    let _client = Client::connect(&relay, &channel);
+    let scrape = Scrape::of(&relay);
+    let count = |route: &str, status: u16| {
+        scrape.get(&format!("ringrelay_http_requests_total{{route=\"{route}\",status=\"{status}\"}}"))
+    };
+    assert_eq!(count("/channels", 201), 1.0);
+    assert_eq!(count("/channels/{id}", 200), 1.0);
+    assert_eq!(count("/channels/{id}", 404), 1.0);
+    assert_eq!(count("/channels/{id}/connect", 101), 1.0);
+    assert_eq!((count("none", 405), count("none", 404)), (1.0, 1.0));
+    let timed = "ringrelay_http_request_duration_seconds_count{route=\"/channels/{id}\"}";
+    assert_eq!(scrape.get(timed), 2.0);
+}
+
+#[test]
+fn prometheus_gets_its_own_format_unless_it_asks_for_another() {
+    let relay = Relay::start();
+    let response = relay.request("GET", "/metrics", None);
+    assert_eq!(response.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let text = String::from_utf8(response.body).expect("the text is UTF-8");
+    assert!(text.contains("\n# TYPE ringrelay_refused_total counter\n"), "{text}");
+    for name in ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_max_fds"] {
+        assert!(text.contains(&format!("\n{name} ")), "{name} is missing in {text}");
+    }
 }

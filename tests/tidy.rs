@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 /// Who may import whom: a module of the crate and the modules it may name. Arrows point down only, so no module names
 /// one above its own line. Product code only: what stands under `#[cfg(test)]` may also look below its own level.
 const IMPORTS: &[(&str, &[&str])] = &[
-    ("main", &["server", "config", "bench"]),
-    ("server", &["front", "shard", "registry", "handoff", "config", "metrics", "tls", "jwt", "peer"]),
+    ("main", &["server", "log", "config", "bench", "top"]),
+    ("server", &["log", "front", "shard", "registry", "handoff", "config", "metrics", "tls", "jwt", "peer"]),
     (
         "front",
         &[
@@ -18,6 +18,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "config", "metrics", "ws",
         ],
     ),
+    ("log", &["config", "metrics"]),
     ("rest", &["budget", "http", "route", "channel", "handoff"]),
     ("pages", &["http", "route"]),
     ("route", &["http", "channel"]),
@@ -34,6 +35,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("outbox", &["chunk"]),
     ("tls", &["chunk"]),
     ("ring", &["chunk"]),
+    ("top", &["bench"]),
     ("bench", &[]),
     ("budget", &[]),
     ("chunk", &[]),
@@ -44,8 +46,13 @@ const IMPORTS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that one module alone may name, so that what they are can be exchanged there.
-const CRATES: &[(&str, &[&str])] =
-    &[("monoio", &["front"]), ("io_uring", &["ring"]), ("clap", &["main", "config", "bench"]), ("tungstenite", &[])];
+const CRATES: &[(&str, &[&str])] = &[
+    ("monoio", &["front"]),
+    ("io_uring", &["ring"]),
+    ("clap", &["main", "config", "bench", "top"]),
+    ("ratatui", &["top"]),
+    ("tungstenite", &[]),
+];
 
 /// The modules that decide and do nothing: time is an argument, bytes come in and go out as values.
 const SANS_IO: &[&str] = &["relay", "session", "channel", "ws", "outbox", "chunk", "http", "time"];

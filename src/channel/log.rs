@@ -15,6 +15,8 @@ pub struct Log {
     fresh: Option<Rc<Chunk>>,
     /// The head at the last flush; `flushed <= head`.
     flushed: u64,
+    /// Records appended so far; begins anew behind its end.
+    appended: u32,
     history: History,
 }
 
@@ -23,7 +25,7 @@ impl Log {
     /// for readers to come.
     pub fn new(history_records: u32, meter: &Meter) -> Log {
         let history = History { records_max: history_records as usize, records: VecDeque::new(), first: None };
-        Log { chain: Chain::new(CHUNK_SIZE_MIN, meter), fresh: None, flushed: 0, history }
+        Log { chain: Chain::new(CHUNK_SIZE_MIN, meter), fresh: None, flushed: 0, appended: 0, history }
     }
 
     /// Offset behind the last record.
@@ -36,11 +38,22 @@ impl Log {
         self.flushed
     }
 
+    /// Records appended so far, of which only differences mean something.
+    pub fn appended(&self) -> u32 {
+        self.appended
+    }
+
+    /// The same without those that are kept for readers to come: what such a reader has behind it.
+    pub fn appended_before_history(&self) -> u32 {
+        self.appended.wrapping_sub(self.history.records.len() as u32)
+    }
+
     /// Appends a record and returns its offset.
     pub fn append<const N: usize>(&mut self, parts: [&[u8]; N]) -> u64 {
         let offset = self.chain.head();
         let head = offset + parts.iter().map(|part| part.len() as u64).sum::<u64>();
         let chunk = self.chain.append(parts);
+        self.appended = self.appended.wrapping_add(1);
         self.history.push(offset, chunk, head);
         if self.fresh.is_none() {
             self.fresh = Some(chunk.clone());

@@ -3,6 +3,7 @@
 //! Nothing here knows of WebSocket or HTTP: the log holds encoded records and does not look into them. A pattern that
 //! needs more than a line has a file of its own; [`Channel::deliver`] is the way into all of them.
 
+mod activity;
 mod envelope;
 mod fan_in_out;
 mod log;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use crate::chunk::Meter;
 use crate::time::Time;
 
+pub use activity::{BusyChannel, SlowClient, Survey};
 pub use envelope::{ORIGIN_MEMBER_LEN_MAX, OriginMember, Request};
 pub use log::{HISTORY_LEN_MAX, Log};
 pub use members::{ClientId, Members, Membership, Position};
@@ -28,6 +30,7 @@ pub use spec::{
     AdmitError, ChannelId, ChannelSpec, ChannelView, CreateError, Pattern, Place, Rights, SlowPolicy, Token,
 };
 
+use activity::Activity;
 use rotation::Rotation;
 
 /// Where a message goes, and as what.
@@ -62,6 +65,7 @@ pub struct Channel {
     reserved: u64,
     /// When the last message came, or the channel was created.
     active_at: Time,
+    activity: Activity,
 }
 
 impl Channel {
@@ -69,7 +73,8 @@ impl Channel {
         // Only broadcasts go through the log.
         let history = if spec.pattern == Pattern::PubSub { spec.history } else { 0 };
         let (members, speakers, rotation) = (Members::default(), Members::default(), Rotation::default());
-        Channel { log: Log::new(history, meter), members, speakers, rotation, reserved: 0, active_at: now, spec }
+        let (log, activity) = (Log::new(history, meter), Activity::default());
+        Channel { log, members, speakers, rotation, reserved: 0, active_at: now, activity, spec }
     }
 
     pub fn spec(&self) -> &ChannelSpec {
@@ -132,6 +137,7 @@ impl Channel {
     /// Notes that a message came: the timeout starts anew.
     pub fn touch(&mut self, now: Time) {
         self.active_at = now;
+        self.activity.note(now);
     }
 
     /// When the channel was last used.
@@ -160,7 +166,7 @@ impl Channel {
         Ok(())
     }
 
-    fn clients(&self) -> u64 {
+    pub fn clients(&self) -> u64 {
         (self.members.len() + self.speakers.len()) as u64
     }
 
@@ -168,6 +174,22 @@ impl Channel {
     pub fn release(&mut self) {
         debug_assert!(self.reserved > 0);
         self.reserved -= 1;
+    }
+
+    /// Messages in the last whole second.
+    pub fn messages_per_second(&self, now: Time) -> u32 {
+        self.activity.per_second(now)
+    }
+
+    /// How busy the channel is.
+    pub fn activity(&self, now: Time, shard: u16) -> BusyChannel {
+        BusyChannel {
+            id: self.spec.id.clone(),
+            shard,
+            pattern: self.spec.pattern,
+            clients: self.clients(),
+            messages_per_second: self.messages_per_second(now),
+        }
     }
 
     /// What the channel shows of itself.

@@ -127,6 +127,7 @@ pub struct ServeConfig {
     pub cors_origins: Origins,
     /// Directives of a `tracing_subscriber::EnvFilter`; mostly one level.
     pub log_level: String,
+    pub log_format: LogFormat,
 }
 
 /// What guards the API.
@@ -167,6 +168,17 @@ pub enum Driver {
     Auto,
     /// io_uring, or no start at all.
     Uring,
+}
+
+/// What a line of the log looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// What its reader is likely to want.
+    Auto,
+    Text,
+    Json,
+    /// Text with the priorities of systemd's journal.
+    Journald,
 }
 
 impl Default for ServeConfig {

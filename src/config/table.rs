@@ -308,6 +308,12 @@ pub const SETTINGS: &[Setting] = &[
         Text("info"),
         "What is logged, to standard output.",
     ),
+    setting(
+        "log-format",
+        Kind::Choice(&["auto", "text", "json", "journald"]),
+        Text("auto"),
+        "Form of the log; auto takes journald for systemd's journal, text for a terminal, and json for all else.",
+    ),
     Setting {
         further_variables: &["WRS_DEBUG"],
         ..setting(

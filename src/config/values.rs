@@ -13,7 +13,7 @@ use crate::http::Origins;
 use super::allowed::parse_networks;
 use super::origin::Origin;
 use super::setting::Value;
-use super::{AuthConfig, Driver, JwtConfig, Secret, ServeConfig, SlowPolicy, SslConfig};
+use super::{AuthConfig, Driver, JwtConfig, LogFormat, Secret, ServeConfig, SlowPolicy, SslConfig};
 
 /// Values and where they came from, by the settings' names. Those that were refused are missing; `None` = unset.
 #[derive(Debug, Default)]
@@ -78,6 +78,12 @@ impl Values {
             readme,
             cors_origins: Origins::parse(self.text("cors-origins")).expect("it was checked"),
             log_level: self.text("log-level").to_owned(),
+            log_format: match self.text("log-format") {
+                "text" => LogFormat::Text,
+                "json" => LogFormat::Json,
+                "journald" => LogFormat::Journald,
+                _ => LogFormat::Auto,
+            },
         }
     }
 

@@ -22,7 +22,7 @@ use crate::http::{
     CONTINUE, ChunkedDecoder, ChunkedError, Delimiter, Ending, Framing, Grant, Head, HeadLimits, HeadReader,
     LAST_CHUNK, Method, Response, Status, Version, push_chunk,
 };
-use crate::metrics::Refusal;
+use crate::metrics::{Refusal, Route};
 use crate::peer::{self, HEADER_LEN_MAX, ProxyHeaderError};
 use crate::rest::ApiError;
 
@@ -382,6 +382,7 @@ impl Connection {
     /// Answers with an error, and sees to it that the client can read it.
     async fn refuse(mut self, error: &ApiError) {
         self.front.note_refusal(error);
+        self.front.metrics.answered(Route::None, error.response().status().code, None);
         // The head may be what is wrong, so this is all that is known of the method.
         let to_head = self.received.starts_with(b"HEAD ");
         if self.respond(error.response(), Ending::Close, to_head).await.is_ok() {

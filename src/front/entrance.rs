@@ -41,6 +41,11 @@ impl Visitor {
         Visitor { source, is_proxy: false, is_paid: Cell::new(false) }
     }
 
+    /// Whether it comes from this host, and from no proxy that is trusted.
+    pub(super) fn is_local(&self) -> bool {
+        self.source.is_loopback() && !self.is_proxy
+    }
+
     /// Whose request it is.
     pub(super) fn client(&self, front: &Front, fields: Fields<'_>) -> IpAddr {
         if self.is_proxy { peer::client_of(self.source, &front.settings.trusted_proxies, fields) } else { self.source }
@@ -114,7 +119,8 @@ impl Front {
                 | Action::AdministrationOptions(_)
                 | Action::Health
                 | Action::Ready
-                | Action::Metrics,
+                | Action::Metrics
+                | Action::Top,
             )
             | Err(_) => addresses.request(client, now).map(|()| None).map_err(refusal),
         }
@@ -154,6 +160,7 @@ pub(super) fn is_for_admitted_pages(action: &Action) -> bool {
         | Action::Health
         | Action::Ready
         | Action::Metrics
+        | Action::Top
         | Action::Options(_)
         | Action::AdministrationOptions(_) => false,
     }

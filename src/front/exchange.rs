@@ -1,19 +1,20 @@
 //! From a request to its answer, by way of the shards.
 
 use std::net::IpAddr;
+use std::time::Instant;
 
 use futures_channel::oneshot;
 
 use super::admission::Admission;
 use super::entrance::{Visitor, is_for_admitted_pages};
 use super::listing::Listing;
-use super::{Front, guard};
+use super::{Front, administration, guard};
 use crate::budget::Permit;
 use crate::channel::ChannelId;
 use crate::handoff::{CreateError, Reply, Seat, ShardHandle, Terms, ToShard};
 use crate::http::upgrade::UpgradeError;
 use crate::http::{Framing, Head, Response, Status, Target, upgrade};
-use crate::metrics;
+use crate::metrics::{Format, Route};
 use crate::pages;
 use crate::rest::{self, ApiError, ChannelRequest};
 use crate::route::{self, Action};
@@ -49,12 +50,41 @@ pub(super) enum Answer {
 
 /// Does what a request asks for.
 pub(super) async fn answer(front: &Front, request: Request<'_>) -> Answer {
-    match act(front, request).await {
+    let began = Instant::now();
+    let answer = match act(front, request).await {
         Ok(answer) => answer,
         Err(error) => {
             front.note_refusal(&error);
             Answer::Response(error.response())
         }
+    };
+    let status = match &answer {
+        Answer::Response(response) => response.status().code,
+        Answer::Listing { .. } => Status::OK.code,
+        Answer::Join { .. } => SWITCHING_PROTOCOLS,
+    };
+    front.metrics.answered(route_of(front, request), status, Some(began.elapsed()));
+    answer
+}
+
+/// What a request counts as.
+fn route_of(front: &Front, request: Request<'_>) -> Route {
+    let Target::Resource { path, .. } = &request.head.target else { return Route::Options };
+    let path = text(&request.received[path.clone()]);
+    match route::route(request.head.method, path, front.settings.browser_only) {
+        Ok(Action::ListChannels | Action::CreateChannel | Action::CreateByQuery) => Route::Channels,
+        Ok(Action::ReadChannel(_) | Action::DeleteChannel(_)) => Route::Channel,
+        Ok(Action::Connect(_)) => Route::Connect,
+        Ok(Action::Page(_) | Action::Guide) => Route::Page,
+        Ok(Action::OpenApi) => Route::OpenApi,
+        Ok(Action::Reset) => Route::Reset,
+        Ok(Action::Cluster) => Route::Cluster,
+        Ok(Action::Health) => Route::Health,
+        Ok(Action::Ready) => Route::Ready,
+        Ok(Action::Metrics) => Route::Metrics,
+        Ok(Action::Top) => Route::Top,
+        Ok(Action::Options(_) | Action::AdministrationOptions(_)) => Route::Options,
+        Err(_) => Route::None,
     }
 }
 
@@ -91,7 +121,14 @@ async fn act(front: &Front, request: Request<'_>) -> Result<Answer, ApiError> {
         Action::Cluster => rest::cluster(&settings.public_url),
         Action::Health => rest::health(),
         Action::Ready => rest::readiness(front.live.is_draining()),
-        Action::Metrics => Response::of_type(metrics::CONTENT_TYPE, Status::OK, settings.metrics.text().into_bytes()),
+        Action::Metrics => {
+            let format = Format::accepted(fields.all("accept"));
+            Response::of_type(format.content_type(), Status::OK, settings.metrics.text(format).into_bytes())
+        }
+        Action::Top => {
+            administration::check(front, request, client)?;
+            administration::top(front).await?
+        }
         Action::AdministrationOptions(allow) if !settings.cors.is_list() => allowing(allow),
         Action::Options(allow) | Action::AdministrationOptions(allow) => options(front, request, allow),
     };
@@ -227,6 +264,9 @@ impl Front {
         }
     }
 }
+
+/// The status that opens a WebSocket.
+const SWITCHING_PROTOCOLS: u16 = 101;
 
 /// With the usual 32 random bits and a million channels, one attempt in 4 000 meets a taken id; eight never do.
 const GENERATED_ID_ATTEMPTS: u32 = 8;

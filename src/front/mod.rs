@@ -5,6 +5,7 @@
 //! Nothing here waits for a channel's messages: that begins with the hand-off.
 
 mod accept;
+mod administration;
 mod admission;
 mod connection;
 mod entrance;

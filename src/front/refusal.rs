@@ -50,6 +50,7 @@ fn reason(error: &ApiError) -> Option<Refusal> {
         ApiError::JwtExpired => Refusal::JwtExpired,
         ApiError::JwtNotForChannel | ApiError::JwtWithoutRight { .. } => Refusal::JwtNotEnough,
         ApiError::OriginNotAllowed => Refusal::OriginNotAllowed,
+        ApiError::NotLocal => Refusal::NotLocal,
         ApiError::ConnectionRate { .. } => Refusal::ConnectionRate,
         ApiError::RequestRate { .. } => Refusal::RequestRate,
         ApiError::TooManyConnectionsFromAddress => Refusal::TooManyConnectionsFromAddress,

@@ -1,10 +1,12 @@
 //! What one front counts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Refusal;
 use super::counter::Counter;
 use super::label::label_values;
+use super::request::{REQUEST_BOUNDS, Requests, Route};
 
 label_values! {
     /// Whether a connection is encrypted.
@@ -42,6 +44,7 @@ pub struct Front {
     pub(super) handshakes: [[Counter; Resumption::ALL.len()]; TlsVersion::ALL.len()],
     pub(super) handshakes_failed: Counter,
     pub(super) accept_pauses: Counter,
+    pub(super) requests: Requests,
 }
 
 impl Front {
@@ -66,6 +69,14 @@ impl Front {
 
     pub fn handshake_failed(&self) {
         self.handshakes_failed.add(1);
+    }
+
+    /// A request was answered, `taken` after it was there; `None` = it never was.
+    pub fn answered(&self, route: Route, status: u16, taken: Option<Duration>) {
+        self.requests.count(route, status);
+        if let Some(taken) = taken {
+            self.requests.times[route as usize].observe(&REQUEST_BOUNDS, taken.as_micros() as u64);
+        }
     }
 
     /// Accepting has stopped for a while: there are no open files left, or no memory.

@@ -8,22 +8,32 @@
 mod closing;
 mod counter;
 mod front;
+mod histogram;
 mod label;
+mod process;
 mod refusal;
 mod reload;
+mod request;
 mod shard;
 mod slow;
+mod sum;
 mod text;
+mod traffic;
+mod turn;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use closing::Closing;
 pub use front::{Front, OpenConnection, Resumption, TlsVersion, Transport};
+pub use histogram::Histogram;
 pub use refusal::Refusal;
 pub use reload::{Reload, Reloads};
-pub use shard::{Shard, Tally};
+pub use request::Route;
+pub use shard::{Shard, Tally, Turns};
 pub use slow::{BEHIND_BOUNDS, Behind, SlowAction};
-pub use text::CONTENT_TYPE;
+pub use text::Format;
+pub use traffic::{BATCH_BOUNDS, DURATION_BOUNDS, Traffic};
+pub use turn::TURN_BOUNDS;
 
 /// Everything that one process counts.
 #[derive(Debug, Default)]
@@ -59,6 +69,9 @@ impl Metrics {
         &self.reloads
     }
 }
+
+/// Whether anything is counted. Only a build that is to be measured against the usual one does not (feature `uncounted`).
+const COUNTS: bool = cfg!(not(feature = "uncounted"));
 
 /// A panic while the list was held leaves it as good as before.
 fn lock<T>(parts: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -20,6 +20,8 @@ label_values! {
         AuthMissing = "auth_missing",
         AuthWrong = "auth_wrong",
         OriginNotAllowed = "origin_not_allowed",
+        /// What is for the operator alone, asked for from elsewhere.
+        NotLocal = "not_local",
         /// A JSON Web Token that is none, or that no key here has signed.
         JwtInvalid = "jwt_invalid",
         JwtExpired = "jwt_expired",

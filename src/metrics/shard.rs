@@ -1,7 +1,10 @@
 //! What one shard counts.
 
-use super::counter::Counter;
-use super::{BEHIND_BOUNDS, Behind, Closing, SlowAction, Transport};
+use super::counter::{Counter, HistogramCounter};
+use super::{
+    BATCH_BOUNDS, BEHIND_BOUNDS, Behind, Closing, DURATION_BOUNDS, Histogram, SlowAction, TURN_BOUNDS, Traffic,
+    Transport,
+};
 
 /// The numbers of one shard, as it keeps them: plain, for its thread alone. What is counted only grows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -24,14 +27,38 @@ pub struct Tally {
     pub skipped: u64,
     /// Receives that found no buffer (ENOBUFS).
     pub buffers_exhausted: u64,
+    /// How often there were more completions than their queue holds.
+    pub completions_overflowed: u64,
+    /// Messages, and what sends carry.
+    pub traffic: Traffic,
+    /// How the loop turns.
+    pub turns: Turns,
+    /// WebSockets that fronts handed over.
+    pub handoffs: u64,
     /// WebSockets that are open now, by transport.
     pub clients: [u64; Transport::ALL.len()],
+    /// How far behind its log the slowest client was, in bytes, when all were last looked at.
+    pub lag: u64,
+    /// How many were behind at all then.
+    pub lagging: u64,
     /// Channels that there are now.
     pub channels: u64,
     /// Bytes held for messages now.
     pub memory: u64,
     /// Most bytes that may be.
     pub memory_budget: u64,
+}
+
+/// The loop of a shard, and what the kernel did for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Turns {
+    /// Microseconds that turns took, from waking up to going to sleep.
+    pub times: Histogram<{ TURN_BOUNDS.len() + 1 }>,
+    /// Receives and sends that have completed, and their bytes: those of TLS as they are on the wire.
+    pub receives: u64,
+    pub receives_len: u64,
+    pub sends: u64,
+    pub sends_len: u64,
 }
 
 impl Tally {
@@ -42,7 +69,26 @@ impl Tally {
     /// A client was this many bytes behind, and something was done about it.
     pub fn slow(&mut self, action: SlowAction, behind: u64) {
         self.slow[action as usize] += 1;
-        self.behind.observe(behind);
+        self.behind.observe(&BEHIND_BOUNDS, behind);
+    }
+}
+
+impl Turns {
+    #[inline]
+    pub fn received(&mut self, len: usize) {
+        if super::COUNTS {
+            self.receives += 1;
+            self.receives_len += len as u64;
+        }
+    }
+
+    /// A send has ended after `len` bytes.
+    #[inline]
+    pub fn sent(&mut self, len: usize) {
+        if super::COUNTS {
+            self.sends += 1;
+            self.sends_len += len as u64;
+        }
     }
 }
 
@@ -52,15 +98,29 @@ impl Tally {
 pub struct Shard {
     closed: [Counter; Closing::ALL.len()],
     slow: [Counter; SlowAction::ALL.len()],
-    behind_counts: [Counter; BEHIND_BOUNDS.len() + 1],
-    behind_sum: Counter,
+    behind: HistogramCounter<{ BEHIND_BOUNDS.len() + 1 }>,
     rate_limited: Counter,
     dead_peers: Counter,
     memory_cuts: Counter,
     histories_cut: Counter,
     skipped: Counter,
     buffers_exhausted: Counter,
+    completions_overflowed: Counter,
+    received: Counter,
+    received_len: Counter,
+    delivered: Counter,
+    delivered_len: Counter,
+    batches: HistogramCounter<{ BATCH_BOUNDS.len() + 1 }>,
+    durations: HistogramCounter<{ DURATION_BOUNDS.len() + 1 }>,
+    turn_times: HistogramCounter<{ TURN_BOUNDS.len() + 1 }>,
+    receives: Counter,
+    receives_len: Counter,
+    sends: Counter,
+    sends_len: Counter,
+    handoffs: Counter,
     clients: [Counter; Transport::ALL.len()],
+    lag: Counter,
+    lagging: Counter,
     channels: Counter,
     memory: Counter,
     memory_budget: Counter,
@@ -69,17 +129,35 @@ pub struct Shard {
 impl Shard {
     /// Shows these numbers to whoever asks from now on: a store each to memory of the shard's own, once a turn.
     pub fn publish(&self, tally: &Tally) {
+        if !super::COUNTS {
+            return;
+        }
+        let Tally { traffic, turns, .. } = tally;
         set_all(&self.closed, &tally.closed);
         set_all(&self.slow, &tally.slow);
-        set_all(&self.behind_counts, &tally.behind.counts);
-        self.behind_sum.set(tally.behind.sum);
+        self.behind.set(&tally.behind);
         self.rate_limited.set(tally.rate_limited);
         self.dead_peers.set(tally.dead_peers);
         self.memory_cuts.set(tally.memory_cuts);
         self.histories_cut.set(tally.histories_cut);
         self.skipped.set(tally.skipped);
         self.buffers_exhausted.set(tally.buffers_exhausted);
+        self.completions_overflowed.set(tally.completions_overflowed);
+        self.received.set(traffic.received);
+        self.received_len.set(traffic.received_len);
+        self.delivered.set(traffic.delivered);
+        self.delivered_len.set(traffic.delivered_len);
+        self.batches.set(&traffic.batches);
+        self.durations.set(&traffic.durations);
+        self.turn_times.set(&turns.times);
+        self.receives.set(turns.receives);
+        self.receives_len.set(turns.receives_len);
+        self.sends.set(turns.sends);
+        self.sends_len.set(turns.sends_len);
+        self.handoffs.set(tally.handoffs);
         set_all(&self.clients, &tally.clients);
+        self.lag.set(tally.lag);
+        self.lagging.set(tally.lagging);
         self.channels.set(tally.channels);
         self.memory.set(tally.memory);
         self.memory_budget.set(tally.memory_budget);
@@ -90,14 +168,33 @@ impl Shard {
         Tally {
             closed: get_all(&self.closed),
             slow: get_all(&self.slow),
-            behind: Behind { counts: get_all(&self.behind_counts), sum: self.behind_sum.get() },
+            behind: self.behind.get(),
             rate_limited: self.rate_limited.get(),
             dead_peers: self.dead_peers.get(),
             memory_cuts: self.memory_cuts.get(),
             histories_cut: self.histories_cut.get(),
             skipped: self.skipped.get(),
             buffers_exhausted: self.buffers_exhausted.get(),
+            completions_overflowed: self.completions_overflowed.get(),
+            traffic: Traffic {
+                received: self.received.get(),
+                received_len: self.received_len.get(),
+                delivered: self.delivered.get(),
+                delivered_len: self.delivered_len.get(),
+                batches: self.batches.get(),
+                durations: self.durations.get(),
+            },
+            turns: Turns {
+                times: self.turn_times.get(),
+                receives: self.receives.get(),
+                receives_len: self.receives_len.get(),
+                sends: self.sends.get(),
+                sends_len: self.sends_len.get(),
+            },
+            handoffs: self.handoffs.get(),
             clients: get_all(&self.clients),
+            lag: self.lag.get(),
+            lagging: self.lagging.get(),
             channels: self.channels.get(),
             memory: self.memory.get(),
             memory_budget: self.memory_budget.get(),
@@ -124,8 +221,16 @@ mod tests {
         let mut tally =
             Tally { rate_limited: 1, dead_peers: 2, memory_cuts: 3, buffers_exhausted: 4, ..Tally::default() };
         (tally.clients, tally.channels, tally.memory, tally.memory_budget) = ([5, 6], 7, 8, 9);
+        (tally.lag, tally.lagging, tally.handoffs, tally.completions_overflowed) = (10, 11, 12, 13);
         tally.closed(Closing::TokenEnded);
         tally.slow(SlowAction::Skip, 1 << 20);
+        tally.traffic.receive(14);
+        tally.traffic.deliver(15, 16);
+        tally.traffic.batches.observe(&BATCH_BOUNDS, 17);
+        tally.traffic.durations.observe(&DURATION_BOUNDS, 18);
+        tally.turns.times.observe(&TURN_BOUNDS, 19);
+        tally.turns.received(20);
+        tally.turns.sent(21);
         let shard = Shard::default();
         shard.publish(&tally);
         assert_eq!(shard.read(), tally);

@@ -190,9 +190,10 @@ impl Relay {
 
     /// Puts a message of up to three parts into a client's outbox, compressed if it agreed on that.
     pub(super) fn push_message(&mut self, slot: u32, opcode: Opcode, parts: [&[u8]; 3]) {
-        let Relay { sessions, codec, .. } = self;
+        let Relay { sessions, codec, traffic, .. } = self;
         let session = &mut sessions[slot as usize];
         let [one, two, three] = parts;
+        traffic.deliver(1, one.len() + two.len() + three.len());
         match session.window {
             None => {
                 let header = server_header(opcode, one.len() + two.len() + three.len());

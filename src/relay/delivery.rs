@@ -68,6 +68,7 @@ impl Relay {
 
     /// Passes a message on as the pattern of its channel says.
     pub(super) fn deliver(&mut self, now: Time, slot: u32, kind: MessageKind, payload: &[u8]) {
+        self.traffic.receive(payload.len());
         let session = &mut self.sessions[slot as usize];
         let (room_slot, membership) = session.place.expect("an open session is in a channel");
         if !session.may_publish {
@@ -86,6 +87,8 @@ impl Relay {
                 channel.touch(now);
                 let header = server_header(opcode, payload.len());
                 let offset = channel.log.append([&header, payload]);
+                let receivers = channel.members().len() - usize::from(exclude_sender && listens);
+                self.traffic.deliver(receivers, payload.len());
                 if exclude_sender && listens {
                     match &mut room.compressed {
                         Some(logs) if session.reads.is_some() => logs.leave_out(offset, slot, session.serial),
@@ -102,8 +105,11 @@ impl Relay {
             Ok(Delivery::RequestToOthers(request)) => {
                 let origin = OriginMember::new(self.origin_of(slot));
                 let [before, origin, after] = request.parts(&origin);
-                let header = server_header(opcode, before.len() + origin.len() + after.len());
-                let log = &mut self.rooms[room_slot].channel.log;
+                let len = before.len() + origin.len() + after.len();
+                let header = server_header(opcode, len);
+                let channel = &mut self.rooms[room_slot].channel;
+                self.traffic.deliver(channel.members().len() - usize::from(listens), len);
+                let log = &mut channel.log;
                 let offset = log.append([&header, before, origin, after]);
                 let session = &mut self.sessions[slot as usize];
                 if listens {

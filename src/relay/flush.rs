@@ -1,6 +1,7 @@
 //! Sends what was appended to logs to all who read them, and judges who is too slow.
 
 use crate::channel::SlowPolicy;
+use crate::metrics::BATCH_BOUNDS;
 use crate::time::Time;
 use crate::ws::CloseCode;
 use crate::ws::deflate::Window;
@@ -30,7 +31,7 @@ impl Relay {
         let Some(room) = self.rooms.get_mut(slot) else { return };
         let policy = room.channel.spec().slow_consumers;
         let log = room.log(reads);
-        let (head, flushed) = (log.head(), log.flushed());
+        let (head, flushed, appended) = (log.head(), log.flushed(), log.appended());
         for client in room.channel.members().iter() {
             let session = &mut self.sessions[client.slot as usize];
             if session.reads != reads {
@@ -52,6 +53,7 @@ impl Relay {
             if session.is_slow(lag_max, flushed) {
                 slow.push((client.slot, session.lag(flushed)));
             } else if let Some(pieces) = session.next_send(head) {
+                self.traffic.batches.observe(&BATCH_BOUNDS, session.take_frames(Some(appended)));
                 emit(Output::Send(client, pieces));
             }
         }

@@ -11,6 +11,7 @@ mod heartbeat;
 mod limits;
 mod memory;
 mod rooms;
+mod survey;
 mod tally;
 mod timers;
 
@@ -21,6 +22,7 @@ use slab::Slab;
 use crate::channel::{AdmitError, Channel, ChannelId, ChannelSpec, ChannelView};
 use crate::channel::{ClientId, CreateError, Membership, Place, Rights, SlowPolicy};
 use crate::chunk::{Cursor, Meter, Pieces};
+use crate::metrics::{BATCH_BOUNDS, DURATION_BOUNDS, Traffic};
 use crate::session::{Phase, Rates, Session};
 use crate::time::Time;
 use crate::ws::deflate::Window;
@@ -28,11 +30,13 @@ use crate::ws::{CloseCode, Decoder, Opcode};
 
 pub use crate::session::SEND_LEN_MAX;
 pub use limits::{Limits, TURN_LEN_MAX};
+pub use survey::Lag;
 pub use tally::Tally;
 
 use compression::Codec;
 use heartbeat::Heartbeat;
 use rooms::Rooms;
+use survey::Lags;
 use timers::{Timer, Timers};
 
 /// What a client was admitted with.
@@ -89,6 +93,10 @@ pub struct Relay {
     /// `None` = clients may send as much as they like.
     rates: Option<Rates>,
     tally: Tally,
+    /// What has passed so far.
+    traffic: Traffic,
+    /// How far its clients are behind.
+    lags: Lags,
     /// Counts the memory of logs and outboxes.
     meter: Meter,
     /// Bytes of messages that have arrived in part; the sum of `decoder.held_len()` over all sessions.
@@ -127,6 +135,8 @@ impl Relay {
             heartbeat: limits.ping_interval.map(Heartbeat::new),
             rates: Rates::new(limits.message_rate, limits.byte_rate, limits.message_len_max),
             tally: Tally::default(),
+            traffic: Traffic::default(),
+            lags: Lags::default(),
             meter: Meter::default(),
             partial_len: 0,
             reclaim_at: Time::ZERO,
@@ -225,6 +235,11 @@ impl Relay {
                     }
                     session.decoder = Decoder::with_deflate(message_len_max);
                 }
+                let log = room.log(session.reads);
+                session.count_records_from(match session.reads {
+                    None => log.appended_before_history(),
+                    Some(_) => log.appended(),
+                });
                 session.place = Some((place.slot, room.channel.join(client, terms.rights)));
                 (session.may_publish, session.expires_at) = (terms.rights.publish, terms.ends_at);
                 session.allowance = self.rates.as_ref().map(|rates| Box::new(rates.allowance(now)));
@@ -249,6 +264,7 @@ impl Relay {
                 self.close(now, client.slot, code);
             }
         }
+        self.sessions[client.slot as usize].opened_at = now;
         self.queue(client.slot);
         client
     }
@@ -277,6 +293,7 @@ impl Relay {
             Input::Closed => {
                 let session = self.sessions.remove(slot as usize);
                 self.partial_len -= session.decoder.held_len() as u64;
+                self.traffic.durations.observe(&DURATION_BOUNDS, (now - session.opened_at).as_micros() as u64);
                 debug_assert!(session.phase == Phase::Cut && session.place.is_none() && session.deadline.is_none());
             }
         }
@@ -316,6 +333,11 @@ impl Relay {
     pub fn next_deadline(&self) -> Option<Time> {
         let beat = self.heartbeat.as_ref().filter(|_| !self.sessions.is_empty()).map(Heartbeat::next_at);
         self.timers.next().into_iter().chain(beat).min()
+    }
+
+    /// What has passed so far.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// What has happened since the last time.
@@ -386,6 +408,12 @@ impl Relay {
     fn resume(&mut self, slot: u32, head: u64) -> bool {
         let resumed = self.sessions.get_mut(slot as usize).and_then(|session| session.resume(head));
         self.tally.skipped_len += resumed.unwrap_or(0);
+        // What was skipped is sent by no send.
+        if let (Some(1..), Some(session)) = (resumed, self.sessions.get_mut(slot as usize))
+            && let Some((room, _)) = session.place
+        {
+            session.count_records_from(self.rooms[room].log(session.reads).appended());
+        }
         resumed.is_some()
     }
 
@@ -409,6 +437,11 @@ impl Relay {
             self.close(now, slot, CloseCode::SlowConsumer);
             self.cancel_sends(emit);
         } else if let Some(pieces) = session.next_send(head) {
+            let appended = match session.place {
+                Some((room, Membership::Listener(_))) => Some(self.rooms[room].log(session.reads).appended()),
+                Some((_, Membership::Speaker(_))) | None => None,
+            };
+            self.traffic.batches.observe(&BATCH_BOUNDS, session.take_frames(appended));
             emit(Output::Send(client, pieces));
         } else if session.phase == Phase::Ending && !session.has_work(head) {
             if session.hung_up {

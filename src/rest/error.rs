@@ -68,6 +68,8 @@ pub enum ApiError {
     ChannelFull,
     /// A page asks whose origin is not allowed.
     OriginNotAllowed,
+    /// What is for the operator alone is asked for from elsewhere, or by a page.
+    NotLocal,
     /// The API token is needed and not there.
     AuthMissing,
     AuthWrong,
@@ -161,6 +163,7 @@ impl ApiError {
             | ApiError::Upgrade(_)
             | ApiError::ChannelFull
             | ApiError::OriginNotAllowed
+            | ApiError::NotLocal
             | ApiError::JwtNotForChannel
             | ApiError::JwtWithoutRight { .. } => response,
         }
@@ -201,6 +204,7 @@ impl ApiError {
             ApiError::TokenWrong => (Status::UNAUTHORIZED, "token_wrong"),
             ApiError::ChannelFull => (Status::FORBIDDEN, "channel_full"),
             ApiError::OriginNotAllowed => (Status::FORBIDDEN, "origin_not_allowed"),
+            ApiError::NotLocal => (Status::FORBIDDEN, "not_local"),
             ApiError::AuthMissing | ApiError::AuthOrJwtMissing => (Status::UNAUTHORIZED, "auth_missing"),
             ApiError::AuthWrong => (Status::UNAUTHORIZED, "auth_wrong"),
             ApiError::JwtInvalid { .. } => (Status::UNAUTHORIZED, "token_invalid"),
@@ -266,6 +270,10 @@ impl ApiError {
             ApiError::ChannelFull => "the channel has as many clients as its clientLimit allows",
             ApiError::OriginNotAllowed => {
                 "pages of this origin may not use the relay: its operator has to list the origin in cors-origins"
+            }
+            ApiError::NotLocal => {
+                "this is for the operator: ask on the relay's own host, not through a proxy, or have auth guard the path \
+                 and send the API token"
             }
             ApiError::AuthMissing => {
                 "this needs the API token: send it as ?auth=, as Authorization: Bearer, or as the field auth of a JSON body"

@@ -8,6 +8,7 @@ mod node;
 mod object;
 mod openapi;
 mod secret;
+mod top;
 mod view;
 
 pub use create::{ChannelRequest, SAFE_INTEGER_MAX};
@@ -16,4 +17,5 @@ pub use node::{cluster, health, readiness};
 pub use object::{TOKENS_MAX, tokens_in};
 pub use openapi::document;
 pub use secret::{ID_HALF_LEN_MAX, generate_id, generate_token};
+pub use top::{TopRefusal, TopShard, top};
 pub use view::{ListWriter, created, deleted, one, reset};

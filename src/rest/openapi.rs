@@ -15,7 +15,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::ChannelRequest;
 use super::create::id_schema;
 use super::error::{ErrorBody, ErrorDetail};
-use super::{node, view};
+use super::{node, top, view};
 
 /// The document of a relay that clients reach at `public_url`, as JSON.
 pub fn document(public_url: &str, browser_only: bool) -> String {
@@ -121,7 +121,21 @@ const ENTRIES: &[Entry] = &[
     get("/cluster", "readCluster", "This node's view of the cluster", Answer::Json(name::<node::Cluster<'_>>)),
     get("/healthz", "health", "Says that the relay lives", Answer::Json(name::<node::Health>)),
     get("/readyz", "readiness", "Says whether the relay takes requests", Answer::Json(name::<node::Readiness<'_>>)),
-    get("/metrics", "metrics", "What the relay counts, in the text format of OpenMetrics", Answer::Metrics),
+    get(
+        "/metrics",
+        "metrics",
+        "What the relay counts, as text for Prometheus, or as OpenMetrics where that is accepted",
+        Answer::Metrics,
+    ),
+    Entry {
+        errors: &[403],
+        ..get(
+            "/admin/top",
+            "top",
+            "Who is busy, slow and refused, for the operator",
+            Answer::Json(name::<top::Top<'_>>),
+        )
+    },
     get("/openapi.json", "readOpenApi", "This document", Answer::Document),
     get("/", "landingPage", "What this is, for people", Answer::Html),
     get("/readme", "guidePage", "The API guide", Answer::Html),
@@ -199,11 +213,15 @@ impl Entry {
         let (media_type, schema): (_, RefOr<Schema>) = match &self.answer {
             Answer::Nothing => return response.build(),
             Answer::Html => ("text/html", ObjectBuilder::new().schema_type(Type::String).into()),
-            Answer::Metrics => ("application/openmetrics-text", ObjectBuilder::new().schema_type(Type::String).into()),
+            Answer::Metrics => ("text/plain", ObjectBuilder::new().schema_type(Type::String).into()),
             Answer::Document => ("application/json", ObjectBuilder::new().schema_type(Type::Object).into()),
             Answer::Json(name) => ("application/json", Ref::from_schema_name(name()).into()),
         };
         if !to_head {
+            if matches!(self.answer, Answer::Metrics) {
+                let content = ContentBuilder::new().schema(Some(schema.clone())).build();
+                response = response.content("application/openmetrics-text", content);
+            }
             response = response.content(media_type, ContentBuilder::new().schema(Some(schema)).build());
         }
         response.build()
@@ -269,6 +287,12 @@ fn components() -> Components {
         .schema_from::<node::Node<'_>>()
         .schema_from::<node::ClusterView<'_>>()
         .schema_from::<node::Cluster<'_>>()
+        .schema_from::<top::Top<'_>>()
+        .schema_from::<top::TopData<'_>>()
+        .schema_from::<top::TopShard>()
+        .schema_from::<top::TopChannel<'_>>()
+        .schema_from::<top::TopClient<'_>>()
+        .schema_from::<top::TopRefusal>()
         .schema_from::<ErrorDetail<'_>>()
         .schema_from::<ErrorBody<'_>>()
         .security_scheme("bearer", SecurityScheme::Http(bearer))
@@ -284,7 +308,7 @@ fn name<T: ToSchema>() -> String {
 const ERRORS: &[(u16, &[&str])] = &[
     (400, &["bad_head", "bad_query", "bad_body", "not_json", "not_an_object", "bad_upgrade", "not_tls"]),
     (401, &["auth_missing", "auth_wrong", "token_missing", "token_wrong", "token_invalid", "token_expired"]),
-    (403, &["channel_full", "origin_not_allowed", "token_not_for_channel", "token_without_right"]),
+    (403, &["channel_full", "origin_not_allowed", "not_local", "token_not_for_channel", "token_without_right"]),
     (404, &["not_found", "no_such_channel"]),
     (405, &["method_not_allowed"]),
     (408, &["request_timeout"]),
@@ -424,6 +448,7 @@ mod tests {
             ApiError::AuthMissing,
             ApiError::AuthWrong,
             ApiError::OriginNotAllowed,
+            ApiError::NotLocal,
             ApiError::AuthOrJwtMissing,
             ApiError::JwtInvalid { why: "" },
             ApiError::JwtExpired,

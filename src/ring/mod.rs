@@ -42,6 +42,8 @@ pub struct Ring {
     wake_count: Box<u64>,
     /// Receives that found no free buffer.
     starved: u64,
+    /// How often there were more completions than their queue holds.
+    overflowed: u64,
     /// Completions taken off the ring to make room while submitting; older than all that are still on it.
     early: Vec<cqueue::Entry>,
 }
@@ -91,7 +93,15 @@ impl Ring {
             .setup_cqsize(size.submissions * COMPLETIONS_PER_SUBMISSION)
             .build(size.submissions)?;
         let buffers = BufferPool::register(&uring.submitter(), size.buffers, size.buffer_len)?;
-        Ok(Ring { uring, sends: Sends::default(), buffers, wake_count: Box::new(0), starved: 0, early: Vec::new() })
+        Ok(Ring {
+            uring,
+            sends: Sends::default(),
+            buffers,
+            wake_count: Box::new(0),
+            starved: 0,
+            overflowed: 0,
+            early: Vec::new(),
+        })
     }
 
     /// Starts to receive on `socket`, again and again until a completion says that it has ended.
@@ -168,7 +178,8 @@ impl Ring {
 
     /// Takes what has completed, oldest first.
     pub fn reap(&mut self, completions: &mut Vec<Completion>) {
-        let Ring { uring, sends, buffers, early, starved, .. } = self;
+        let Ring { uring, sends, buffers, early, starved, overflowed, .. } = self;
+        *overflowed += u64::from(uring.submission().cq_overflow());
         for entry in early.drain(..).chain(uring.completion()) {
             *starved += u64::from(entry.result() == -rustix::io::Errno::NOBUFS.raw_os_error());
             completions.extend(interpret(&entry, sends, buffers));
@@ -178,6 +189,11 @@ impl Ring {
     /// Receives that found no free buffer since the ring was made; each goes on when there is one.
     pub fn starved(&self) -> u64 {
         self.starved
+    }
+
+    /// How often there were more completions than their queue holds; the kernel keeps the rest for later.
+    pub fn overflowed(&self) -> u64 {
+        self.overflowed
     }
 
     fn cancel(&mut self, user_data: UserData) {

@@ -29,6 +29,8 @@ pub enum Action {
     Ready,
     /// What the relay counts.
     Metrics,
+    /// Who is busy, who is slow, and who was refused.
+    Top,
     /// Which methods there are: the value of `Allow`.
     Options(&'static str),
     /// The same of what is for administration: no business of every page.
@@ -71,7 +73,7 @@ pub fn route(method: Method, path: &str, browser_only: bool) -> Result<Action, R
     let resource = Resource::find(path, browser_only)?;
     let allow = resource.methods();
     match (method, resource) {
-        (Method::Options, Resource::Reset) => Ok(Action::AdministrationOptions(allow)),
+        (Method::Options, Resource::Reset | Resource::Top) => Ok(Action::AdministrationOptions(allow)),
         (Method::Options, _) => Ok(Action::Options(allow)),
         (Method::Get | Method::Head, Resource::Channels) => Ok(Action::ListChannels),
         (Method::Post, Resource::Channels) => Ok(Action::CreateChannel),
@@ -90,6 +92,7 @@ pub fn route(method: Method, path: &str, browser_only: bool) -> Result<Action, R
         (Method::Get | Method::Head, Resource::Health) => Ok(Action::Health),
         (Method::Get | Method::Head, Resource::Ready) => Ok(Action::Ready),
         (Method::Get | Method::Head, Resource::Metrics) => Ok(Action::Metrics),
+        (Method::Get | Method::Head, Resource::Top) => Ok(Action::Top),
         (Method::Unknown, _) => Err(RouteError::MethodUnknown),
         (
             Method::Get
@@ -121,6 +124,7 @@ enum Resource {
     Health,
     Ready,
     Metrics,
+    Top,
 }
 
 impl Resource {
@@ -149,6 +153,7 @@ impl Resource {
             (Some("cluster"), None, ..) => Ok(Resource::Cluster),
             (Some("readyz"), None, ..) => Ok(Resource::Ready),
             (Some("metrics"), None, ..) => Ok(Resource::Metrics),
+            (Some("admin"), Some("top"), None, _) => Ok(Resource::Top),
             (Some("client"), None, ..) => Ok(Resource::Page(Page::Client)),
             (Some("docs"), None, ..) => Ok(Resource::Page(Page::Docs)),
             (Some("healthz"), None, ..) => Ok(Resource::Health),
@@ -170,7 +175,8 @@ impl Resource {
             | Resource::Cluster
             | Resource::Health
             | Resource::Ready
-            | Resource::Metrics => "GET, HEAD, OPTIONS",
+            | Resource::Metrics
+            | Resource::Top => "GET, HEAD, OPTIONS",
         }
     }
 }
@@ -206,6 +212,8 @@ mod tests {
         }
         assert_eq!(asked(Method::Head, "/healthz"), Ok(Action::Health));
         assert_eq!(asked(Method::Get, "/metrics/"), Ok(Action::Metrics));
+        assert_eq!(asked(Method::Get, "/admin/top/"), Ok(Action::Top));
+        assert_eq!(asked(Method::Get, "/admin"), Err(RouteError::NoSuchPath));
         assert_eq!(asked(Method::Get, "/"), Ok(Action::Page(Page::Landing)));
         assert_eq!(asked(Method::Get, "/client"), Ok(Action::Page(Page::Client)));
     }

@@ -61,6 +61,10 @@ pub struct Session {
     own: VecDeque<Range<u64>>,
     /// How log and outbox follow each other; `None` = as they come. Apart, because few sessions need it.
     order: Option<Box<Order>>,
+    /// Records of its log that it was sent, or is not to get, as [`Log::appended`](crate::channel::Log::appended) counts.
+    records_seen: u32,
+    /// When the client came.
+    pub opened_at: Time,
     /// Which connection of its shard it is, counted from the first.
     pub serial: u32,
     /// The send in flight.
@@ -107,6 +111,8 @@ struct Sending {
     log: usize,
     /// Whether what it carries of the log ends between two records.
     aligned: bool,
+    /// Whether it carries all that there is of the log.
+    to_head: bool,
 }
 
 /// What was gathered of the log.
@@ -152,6 +158,8 @@ impl Session {
             aligned: true,
             own: VecDeque::new(),
             order: None,
+            records_seen: 0,
+            opened_at: Time::ZERO,
             serial,
             sending: None,
             farewell: None,
@@ -169,6 +177,7 @@ impl Session {
     /// Leaves `range`, a record just appended to the log, out of what this client is sent.
     pub fn leave_out(&mut self, range: Range<u64>) {
         let own = self.later.as_mut().map_or(&mut self.own, |later| &mut later.own);
+        self.records_seen = self.records_seen.wrapping_add(1);
         match own.back_mut() {
             Some(last) if last.end == range.start => last.end = range.end,
             _ => own.push_back(range),
@@ -288,11 +297,30 @@ impl Session {
         Some(pieces)
     }
 
+    /// Says how many records of its log came before those that it is to get.
+    pub fn count_records_from(&mut self, appended: u32) {
+        self.records_seen = appended;
+    }
+
+    /// Frames that the send that was just begun brings to its end: those of a send that stops at its bound come with a later
+    /// one. `appended` are the records of the log so far; `None` = it reads none.
+    pub fn take_frames(&mut self, appended: Option<u32>) -> u64 {
+        let Some(sending) = self.sending else { return 0 };
+        let of_outbox = if sending.outbox as u64 == self.outbox.len() { self.outbox.take_pushed() } else { 0 };
+        let of_log = match appended {
+            Some(appended) if sending.to_head && matches!(self.log_end, LogEnd::Head) => {
+                appended.wrapping_sub(std::mem::replace(&mut self.records_seen, appended))
+            }
+            Some(_) | None => 0,
+        };
+        u64::from(of_outbox) + u64::from(of_log)
+    }
+
     /// What one send is to carry; the log is read up to `end`.
     fn gather(&mut self, end: u64) -> (Pieces, Sending) {
         let mut pieces = Pieces::new();
         let offset = self.cursor.offset();
-        let mut sending = Sending { log_before: 0, outbox: 0, log: 0, aligned: self.aligned };
+        let mut sending = Sending { log_before: 0, outbox: 0, log: 0, aligned: self.aligned, to_head: false };
         let log_first = self.log_first();
         if !self.outbox.is_empty() {
             let (log_until, outbox_until) = match log_first {
@@ -304,6 +332,7 @@ impl Session {
             if offset < log_until {
                 let before = self.gather_log(log_until, SEND_LEN_MAX, &mut pieces);
                 (sending.log_before, sending.aligned, reached) = (before.len, before.aligned, before.to);
+                sending.to_head = before.to == end;
             }
             if reached >= log_until && !pieces.is_full() {
                 sending.outbox = self.outbox.gather(outbox_until, SEND_LEN_MAX - sending.log_before, &mut pieces);
@@ -313,6 +342,7 @@ impl Session {
         if sending.log_before == 0 && outbox_is_in_it && !pieces.is_full() {
             let log = self.gather_log(end, SEND_LEN_MAX - sending.outbox, &mut pieces);
             (sending.log, sending.aligned) = (log.len, log.aligned);
+            sending.to_head = log.to == end;
         }
         (pieces, sending)
     }

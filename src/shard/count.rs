@@ -2,14 +2,15 @@
 
 use crate::channel::SlowPolicy;
 use crate::metrics::{Closing, SlowAction};
-use crate::relay;
+use crate::relay::{self, Lag};
+use crate::time::Time;
 use crate::ws::CloseCode;
 
 use super::Shard;
 
 impl Shard {
     /// Shows what has happened in this turn, and what there is after it.
-    pub(super) fn publish(&mut self) {
+    pub(super) fn publish(&mut self, now: Time) {
         let Shard { relay, connections, counts, ring, metrics, .. } = self;
         if let Some(relay::Tally { closes, slow, skipped_len, dead, lost, reclaimed, histories_cut }) =
             relay.take_tally()
@@ -32,6 +33,10 @@ impl Shard {
             counts.histories_cut += histories_cut;
         }
         counts.buffers_exhausted = ring.starved();
+        counts.completions_overflowed = ring.overflowed();
+        counts.traffic = *relay.traffic();
+        let Lag { max, clients } = relay.lag(now);
+        (counts.lag, counts.lagging) = (max, clients);
         counts.clients = connections.count();
         (counts.channels, counts.memory) = (relay.channel_count() as u64, relay.memory_len());
         metrics.publish(counts);

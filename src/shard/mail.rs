@@ -37,6 +37,8 @@ impl Shard {
                 let admission = self.relay.admit(&id, credentials.token());
                 let _ = reply.send(admission.map(|place| self.relay.leave(place)));
             }
+            ToShard::Busiest { after, max, reply } => drop(reply.send(self.relay.busiest(now, after.as_ref(), max))),
+            ToShard::Slowest { from, max, reply } => drop(reply.send(self.relay.slowest(from, max))),
             ToShard::Join(join) => self.join(now, join),
             ToShard::Leave { place } => self.relay.leave(place),
             ToShard::Shutdown { grace } => {
@@ -63,6 +65,7 @@ impl Shard {
         let ends_at = terms.ends_at.map(|at| Time::from_start(at.saturating_duration_since(self.started)));
         let terms = Terms { rights: terms.rights, ends_at, window: terms.window };
         let client = self.relay.join(now, place, &response, terms);
+        self.counts.handoffs += 1;
         self.connections.open(client, socket, tls, permit);
         self.adopt(now, client, received);
     }

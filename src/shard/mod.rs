@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use crate::channel::ClientId;
 use crate::config::ServeConfig;
 use crate::handoff::{Mailbox, ShardHandle};
-use crate::metrics;
+use crate::metrics::{self, TURN_BOUNDS};
 use crate::relay::{Input, Limits, Output, Relay, SEND_LEN_MAX, TURN_LEN_MAX};
 use crate::ring::{Arrival, Completion, Ring, RingSize};
 use crate::time::Time;
@@ -49,6 +49,8 @@ pub struct Shard {
     started: Instant,
     /// What has been counted so far.
     counts: metrics::Tally,
+    /// When the last turn began; `None` = none has, or it was timed.
+    turn_began: Option<Time>,
     /// Where it is shown.
     metrics: Arc<metrics::Shard>,
     /// Set by a shutdown: the thread ends when the last connection has.
@@ -90,6 +92,7 @@ impl Shard {
             started: Instant::now(),
             counts: metrics::Tally { memory_budget: config.shard_memory(), ..metrics::Tally::default() },
             metrics,
+            turn_began: None,
             ending: false,
         })
     }
@@ -100,6 +103,7 @@ impl Shard {
         while !self.ending || self.relay.has_clients() {
             self.sleep();
             let now = self.now();
+            self.turn_began = Some(now);
             for _ in 0..ROUNDS_MAX {
                 self.reap(now);
                 self.receive(now);
@@ -109,7 +113,7 @@ impl Shard {
             }
             self.read_mail(now);
             self.act(now);
-            self.publish();
+            self.publish(now);
         }
     }
 
@@ -119,15 +123,26 @@ impl Shard {
 
     /// Submits what the last turn started and sleeps until there is something to do.
     fn sleep(&mut self) {
+        let now = self.time_turn();
         if !self.spin.is_zero() {
             self.look_for_work();
         }
+        let now = if self.spin.is_zero() { now } else { self.now() };
         if !self.brought.is_empty() || !self.arrived.is_empty() || !self.mailbox.fall_asleep() {
             return self.ring.wait(Some(Duration::ZERO));
         }
-        let timeout = self.relay.next_deadline().map(|deadline| deadline - self.now());
+        let timeout = self.relay.next_deadline().map(|deadline| deadline - now);
         self.ring.wait(timeout);
         self.mailbox.wake_up();
+    }
+
+    /// Counts how long the turn took that ends here; the clock is read in any case, for the time to sleep.
+    fn time_turn(&mut self) -> Time {
+        let now = self.now();
+        if let Some(began) = self.turn_began.take() {
+            self.counts.turns.times.observe(&TURN_BOUNDS, (now - began).as_micros() as u64);
+        }
+        now
     }
 
     /// Submits what the last turn started and watches the ring for a while, which wakes faster than sleeping does.
@@ -147,6 +162,7 @@ impl Shard {
         for completion in completions.drain(..) {
             match completion {
                 Completion::Sent { slot, len } => {
+                    self.counts.turns.sent(len.unwrap_or(0));
                     let connection = self.connections.at(slot);
                     connection.sending = false;
                     match (connection.cutting, len) {
@@ -160,7 +176,12 @@ impl Shard {
                     self.go_on(now, slot);
                 }
                 Completion::Woken => self.ring.watch(self.mailbox.eventfd()),
-                Completion::Arrived(arrival) => self.arrived.push_back(arrival),
+                Completion::Arrived(arrival) => {
+                    if let Arrival::Received { part, .. } = &arrival {
+                        self.counts.turns.received(part.len());
+                    }
+                    self.arrived.push_back(arrival);
+                }
             }
         }
         self.completions = completions;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::TryRecvError;
 use futures_channel::oneshot;
 use ringrelay::budget::Budget;
-use ringrelay::channel::{ChannelSpec, ChannelView, SlowPolicy};
+use ringrelay::channel::{ChannelSpec, ChannelView, SlowPolicy, Survey};
 use ringrelay::front::{self, FrontSettings};
 use ringrelay::handoff::{AdmitError, CreateError, Join, Mailbox, Place, Seat, ShardHandle, ToShard};
 use ringrelay::http::{ChunkedDecoder, Origins};
@@ -164,6 +164,8 @@ fn start_shard(joined: mpsc::Sender<Join>) -> (ShardHandle, JoinHandle<()>) {
                     let _ = reply.send(channels.len() as u64);
                     channels.clear();
                 }
+                ToShard::Busiest { reply, .. } => drop(reply.send(Survey { found: Vec::new(), next: None })),
+                ToShard::Slowest { reply, .. } => drop(reply.send(Survey { found: Vec::new(), next: None })),
                 ToShard::Admit { id, credentials, reply } => {
                     let seat = || Seat::new(Place { slot: 1, generation: 1 }, own.clone());
                     let _ = reply.send(admit(channels.get(id.as_str()), credentials.token()).map(|()| seat()));

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,8 @@ use super::{PATIENCE, eventually};
 pub struct Relay {
     child: Child,
     address: SocketAddr,
+    /// The announcement and the log, as far as they have come.
+    said: Arc<Mutex<String>>,
     stdout: Option<JoinHandle<String>>,
     stderr: Option<JoinHandle<String>>,
 }
@@ -83,17 +85,19 @@ impl Relay {
 
         let (announce, announced) = mpsc::channel();
         let out = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let said = Arc::new(Mutex::new(String::new()));
+        let heard = said.clone();
         let stdout = std::thread::spawn(move || {
-            let mut all = String::new();
             for line in out.lines().map_while(Result::ok) {
                 if let Some(address) = address_in(&line) {
                     // Nobody listens any more after the first.
                     let _ = announce.send(address);
                 }
+                let mut all = heard.lock().expect("nobody panics with it");
                 all.push_str(&line);
                 all.push('\n');
             }
-            all
+            heard.lock().expect("nobody panics with it").clone()
         });
         let mut err = child.stderr.take().expect("stderr is piped");
         let stderr = std::thread::spawn(move || {
@@ -103,7 +107,7 @@ impl Relay {
         });
 
         match announced.recv_timeout(PATIENCE) {
-            Ok(address) => Relay { child, address, stdout: Some(stdout), stderr: Some(stderr) },
+            Ok(address) => Relay { child, address, said, stdout: Some(stdout), stderr: Some(stderr) },
             Err(_) => {
                 let _ = child.kill();
                 let status = child.wait().expect("the child can be waited for");
@@ -119,6 +123,11 @@ impl Relay {
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it has said on standard output until now.
+    pub fn stdout_so_far(&self) -> String {
+        self.said.lock().expect("nobody panics with it").clone()
     }
 
     pub fn is_running(&mut self) -> bool {
@@ -301,6 +310,6 @@ pub fn ringrelay() -> Command {
 fn address_in(line: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once("listens on http")?;
     let rest = rest.strip_prefix('s').unwrap_or(rest).strip_prefix("://")?;
-    let address = rest.split(|c: char| c.is_whitespace() || c == '/').next()?;
+    let address = rest.split(|c: char| c.is_whitespace() || c == '/' || c == '"').next()?;
     address.parse().ok()
 }

@@ -1,0 +1,28 @@
+//! Sums over all threads, for those who ask for something else than the whole text.
+
+use super::{Closing, Metrics, Refusal, Tally, lock};
+
+impl Metrics {
+    /// How often was refused so far, by [`Refusal::ALL`].
+    pub fn refusals(&self) -> [u64; Refusal::ALL.len()] {
+        let mut sums = [0; Refusal::ALL.len()];
+        for front in lock(&self.fronts).iter() {
+            sums.iter_mut().zip(&front.refused).for_each(|(sum, count)| *sum += count.get());
+        }
+        sums
+    }
+
+    /// How many WebSockets have ended so far, by [`Closing::ALL`].
+    pub fn closings(&self) -> [u64; Closing::ALL.len()] {
+        let mut sums = [0; Closing::ALL.len()];
+        for tally in self.tallies() {
+            sums.iter_mut().zip(tally.closed).for_each(|(sum, count)| *sum += count);
+        }
+        sums
+    }
+
+    /// What each shard has published last, in their order.
+    pub fn tallies(&self) -> Vec<Tally> {
+        lock(&self.shards).iter().map(|shard| shard.read()).collect()
+    }
+}
