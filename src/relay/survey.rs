@@ -102,3 +102,136 @@ const PART_LEN: usize = 256;
 
 /// Between two steps of the walk that measures lag.
 const LAG_STEP_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::{ChannelSpec, Pattern, Rights, SlowPolicy, Token};
+    use crate::relay::{Input, Limits, Output, Terms};
+
+    fn at(millis: u64) -> Time {
+        Time::ZERO + Duration::from_millis(millis)
+    }
+
+    fn relay_with(ids: impl IntoIterator<Item = String>, history: u32) -> Relay {
+        let mut relay = Relay::new(3, Limits::new(1000, 1 << 20));
+        for id in ids {
+            let spec = ChannelSpec {
+                id: ChannelId::parse(&id).unwrap(),
+                token: Token::new("secret"),
+                pattern: Pattern::PubSub,
+                client_limit: None,
+                timeout: None,
+                exclude_sender: true,
+                history,
+                slow_consumers: SlowPolicy::Disconnect,
+                permit: None,
+            };
+            relay.create(at(0), spec).unwrap();
+        }
+        relay
+    }
+
+    fn join(relay: &mut Relay, id: &str) -> ClientId {
+        let place = relay.admit(&ChannelId::parse(id).unwrap(), None).unwrap();
+        relay.join(at(0), place, b"101", Terms { rights: Rights::ALL, ends_at: None, window: None })
+    }
+
+    fn say(relay: &mut Relay, now: Time, client: ClientId, payload: u8) {
+        relay.receive(now, client, &mut [0x82, 0x81, 0, 0, 0, 0, payload]);
+    }
+
+    /// Completes all sends but those to `silent`.
+    fn complete(relay: &mut Relay, now: Time, silent: Option<ClientId>) {
+        loop {
+            let mut sends = Vec::new();
+            relay.drain(now, |output| {
+                if let Output::Send(client, pieces) = output {
+                    sends.push((client, pieces.iter().map(|piece| piece.len()).sum()));
+                }
+            });
+            sends.retain(|(client, _)| Some(*client) != silent);
+            if sends.is_empty() {
+                return;
+            }
+            for (client, len) in sends {
+                relay.handle(now, client, Input::Sent(len));
+            }
+        }
+    }
+
+    #[test]
+    fn frames_are_counted_once_whichever_send_carries_them() {
+        let mut relay = relay_with(["c".to_owned()], 2);
+        let [sender, reader, silent] = [0; 3].map(|_| join(&mut relay, "c"));
+        complete(&mut relay, at(0), None);
+        assert_eq!((relay.traffic().batches.sum, relay.traffic().batches.counts[0]), (3, 3), "three answers");
+        say(&mut relay, at(1), sender, b'a');
+        complete(&mut relay, at(1), Some(silent));
+        for payload in [b'b', b'c'] {
+            say(&mut relay, at(2), sender, payload);
+        }
+        complete(&mut relay, at(2), Some(silent));
+        // One each for `a`, and two for the reader; the silent one still has `a` in flight.
+        assert_eq!(relay.traffic().batches.sum, 3 + 2 + 2);
+        relay.handle(at(3), silent, Input::Sent(3));
+        complete(&mut relay, at(3), None);
+        assert_eq!(relay.traffic().batches.sum, 3 + 2 + 4);
+        // An answer and the history, which is shorter than what was said.
+        let late = join(&mut relay, "c");
+        complete(&mut relay, at(4), None);
+        assert_eq!(relay.traffic().batches.sum, 3 + 2 + 4 + 3);
+        say(&mut relay, at(5), late, b'd');
+        complete(&mut relay, at(5), None);
+        assert_eq!(relay.traffic().batches.sum, 12 + 3);
+        assert_eq!((relay.traffic().received, relay.traffic().delivered), (4, 3 * 2 + 3));
+        assert_ne!(reader, late);
+    }
+
+    #[test]
+    fn all_channels_are_looked_at_part_by_part() {
+        let mut relay = relay_with((0..2 * PART_LEN).map(|number| format!("c{number:04}")), 0);
+        let busy = [format!("c{:04}", 3), format!("c{:04}", PART_LEN + 1)];
+        for (id, count) in busy.iter().zip([1, 2]) {
+            let client = join(&mut relay, id);
+            (0..count).for_each(|_| say(&mut relay, at(1500), client, b'x'));
+        }
+        complete(&mut relay, at(1500), None);
+        let (mut after, mut found, mut parts) = (None, Vec::new(), 0);
+        loop {
+            let part = relay.busiest(at(2000), after.as_ref(), 1);
+            assert!(part.found.len() <= 1);
+            found.extend(part.found.into_iter().map(|channel| (channel.id.to_string(), channel.messages_per_second)));
+            parts += 1;
+            after = part.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let [first, second] = busy;
+        assert_eq!(found, [(first, 1), (second, 2)]);
+        // Behind a part that is full there may be more.
+        assert_eq!(parts, 3);
+        assert!(relay.busiest(at(2000), None, 0).found.is_empty());
+    }
+
+    #[test]
+    fn who_does_not_read_is_found_and_the_walk_begins_anew() {
+        let mut relay = relay_with(["c".to_owned()], 0);
+        let [sender, _reader, silent] = [0; 3].map(|_| join(&mut relay, "c"));
+        complete(&mut relay, at(0), None);
+        for millis in [1, 2, 3] {
+            say(&mut relay, at(millis), sender, b'x');
+            complete(&mut relay, at(millis), Some(silent));
+        }
+        let part = relay.slowest(0, 16);
+        let found: Vec<_> = part.found.iter().map(|slow| (slow.client, slow.behind)).collect();
+        assert_eq!((found, part.next), (vec![(silent, 9)], None));
+        assert!(relay.slowest(usize::MAX, 16).next.is_none());
+        assert_eq!(relay.lag(at(1000)), Lag { max: 9, clients: 1 });
+        relay.handle(at(1001), silent, Input::Sent(3));
+        complete(&mut relay, at(1001), None);
+        assert_eq!(relay.lag(at(1001)), Lag { max: 9, clients: 1 }, "not looked at yet");
+        assert_eq!(relay.lag(at(1200)), Lag::default());
+    }
+}
