@@ -16,19 +16,19 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::config::ServeConfig;
+use crate::config::{Ktls, ServeConfig};
 use crate::front::{self, FrontSettings};
 use crate::handoff::{Mailbox, ShardHandle, ToShard};
 use crate::metrics::{self, Metrics};
 use crate::registry::Registry;
-use crate::shard::Shard;
+use crate::shard::{KernelTls, KernelTlsMissing, Shard};
 
 use files::Files;
 
 /// Runs the relay until SIGTERM or SIGINT, and says on standard output where it listens once it does.
 ///
 /// # Errors
-/// A file that a setting names cannot be used, the address cannot be listened on, or the kernel gives no ring.
+/// A file that a setting names cannot be used, the kernel has no TLS although it was asked for, the address cannot be listened on, or the kernel gives no ring.
 pub fn run(config: &ServeConfig) -> Result<(), StartError> {
     small_pages();
     raise_open_files();
@@ -42,7 +42,9 @@ pub fn run(config: &ServeConfig) -> Result<(), StartError> {
     let cores = allowed_cores();
     let metrics = Arc::new(Metrics::new());
     files.note_certificate(&metrics);
-    let shards = start_shards(config, &cores, &metrics)?;
+    let kernel_tls = if files.tls.is_some() { config.ktls } else { Ktls::Off };
+    let kernel_tls = KernelTls::settle(kernel_tls).map_err(StartError::KernelTls)?;
+    let shards = start_shards(config, kernel_tls, &cores, &metrics)?;
     let registry = Registry::new(shards.iter().map(|shard| shard.handle.clone()).collect());
     let fronts = start_fronts(config, &cores, &registry, &files, metrics.clone())?;
 
@@ -74,6 +76,8 @@ pub fn run(config: &ServeConfig) -> Result<(), StartError> {
 pub enum StartError {
     /// A certificate, or a file of keys: the setting is wrong.
     File(Box<dyn error::Error + Send + Sync>),
+    /// A kernel with TLS is asked for, and this one is none.
+    KernelTls(KernelTlsMissing),
     /// The system does not give what is needed.
     System(io::Error),
 }
@@ -88,6 +92,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::File(error) => error.fmt(f),
+            StartError::KernelTls(error) => error.fmt(f),
             StartError::System(error) => error.fmt(f),
         }
     }
@@ -116,15 +121,21 @@ struct RunningShard {
     thread: JoinHandle<()>,
 }
 
-fn start_shards(config: &ServeConfig, cores: &[usize], metrics: &Metrics) -> io::Result<Vec<RunningShard>> {
+fn start_shards(
+    config: &ServeConfig,
+    kernel_tls: KernelTls,
+    cores: &[usize],
+    metrics: &Metrics,
+) -> io::Result<Vec<RunningShard>> {
     (0..config.shard_count())
-        .map(|index| start_shard(index, config, core_of(index, cores), metrics.add_shard()))
+        .map(|index| start_shard(index, config, kernel_tls, core_of(index, cores), metrics.add_shard()))
         .collect()
 }
 
 fn start_shard(
     index: usize,
     config: &ServeConfig,
+    kernel_tls: KernelTls,
     core: Option<usize>,
     metrics: Arc<metrics::Shard>,
 ) -> io::Result<RunningShard> {
@@ -133,7 +144,7 @@ fn start_shard(
     let (started, start) = mpsc::channel();
     let thread = thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
         pin(core);
-        match Shard::new(index as u16, &config, mailbox, own_handle, metrics) {
+        match Shard::new(index as u16, &config, kernel_tls, mailbox, own_handle, metrics) {
             Ok(shard) => {
                 let _ = started.send(Ok(()));
                 shard.run();

@@ -59,6 +59,8 @@ pub struct ServeConfig {
     pub public_ssl: bool,
     /// `None` = no TLS.
     pub ssl: Option<SslConfig>,
+    /// Who seals what is sent with TLS.
+    pub ktls: Ktls,
     /// Those whose word on a client's address counts.
     pub trusted_proxies: Vec<IpNet>,
     /// Trusted proxies begin each connection with a PROXY header.
@@ -167,6 +169,16 @@ pub enum Driver {
     Auto,
     /// io_uring, or no start at all.
     Uring,
+}
+
+/// Whether the kernel seals the records of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ktls {
+    /// Where it can do everything that is needed.
+    Auto,
+    /// All that it can, or no start at all.
+    On,
+    Off,
 }
 
 impl Default for ServeConfig {

@@ -81,6 +81,12 @@ pub const SETTINGS: &[Setting] = &[
         )
     },
     setting(
+        "ktls",
+        Kind::Choice(&["auto", "on", "off"]),
+        Text("auto"),
+        "The kernel seals what is sent with `ssl`: auto, where it can renew keys or TLS is 1.2; on, or no start; off.",
+    ),
+    setting(
         "trusted-proxies",
         Kind::List {
             value_name: "NETWORKS",

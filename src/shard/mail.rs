@@ -1,10 +1,13 @@
 //! What fronts ask of a shard, and the sockets that they hand over.
 
+use std::os::fd::AsFd;
+
 use crate::handoff::{Join, Seat, ToShard, Upgraded};
 use crate::relay::Terms;
 use crate::time::Time;
 
 use super::Shard;
+use super::secure::Secure;
 
 impl Shard {
     /// Answers everything that is in the mailbox.
@@ -63,6 +66,7 @@ impl Shard {
         let ends_at = terms.ends_at.map(|at| Time::from_start(at.saturating_duration_since(self.started)));
         let terms = Terms { rights: terms.rights, ends_at, window: terms.window };
         let client = self.relay.join(now, place, &response, terms);
+        let tls = tls.map(|session| Secure::new(session, self.kernel_tls, socket.as_fd()));
         self.connections.open(client, socket, tls, permit);
         self.adopt(now, client, received);
     }

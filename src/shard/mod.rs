@@ -6,7 +6,9 @@
 
 mod connections;
 mod count;
+mod kernel_tls;
 mod mail;
+mod offload;
 mod secure;
 
 use std::collections::VecDeque;
@@ -25,6 +27,8 @@ use crate::tls::Scratch;
 
 use connections::Connections;
 
+pub use kernel_tls::{KernelTls, KernelTlsMissing};
+
 /// One shard, ready to run.
 pub struct Shard {
     relay: Relay,
@@ -38,6 +42,8 @@ pub struct Shard {
     completions: Vec<Completion>,
     /// Room for the data of one TLS record.
     scratch: Scratch,
+    /// Whose TLS records the kernel seals.
+    kernel_tls: KernelTls,
     mailbox: Mailbox,
     /// The sending end of the mailbox, for the seats that the shard gives out.
     handle: ShardHandle,
@@ -63,6 +69,7 @@ impl Shard {
     pub fn new(
         index: u16,
         config: &ServeConfig,
+        kernel_tls: KernelTls,
         mailbox: Mailbox,
         handle: ShardHandle,
         metrics: Arc<metrics::Shard>,
@@ -83,6 +90,7 @@ impl Shard {
             completions: Vec::new(),
             scratch: Scratch::new(relay.meter().clone()),
             relay,
+            kernel_tls,
             mailbox,
             handle,
             ping_interval: config.ping_interval,
@@ -255,9 +263,8 @@ impl Shard {
                         connection.sending = true;
                         ring.send(connection.socket(), client.slot, pieces);
                     }
-                    Some(tls) => {
-                        tls.send(pieces);
-                        if secure::go_on(connection, ring, scratch).is_err() {
+                    Some(_) => {
+                        if secure::send(connection, ring, scratch, pieces).is_err() {
                             broken.push(client);
                         }
                     }

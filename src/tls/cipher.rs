@@ -17,8 +17,9 @@ pub(super) struct Opener {
 
 /// Seals what the peer opens.
 pub(super) struct Sealer {
-    cipher: Box<dyn MessageEncrypter>,
-    /// Records sealed with this key.
+    /// `None` = the kernel has the key, and seals.
+    cipher: Option<Box<dyn MessageEncrypter>>,
+    /// Records sealed with this key; if the kernel seals, no fewer than it has sealed.
     sequence: u64,
     /// Records after which there has to be another key.
     records_max: u64,
@@ -72,7 +73,7 @@ impl Sealer {
                 (suite.aead_alg.encrypter(key, fixed, explicit), suite.common.confidentiality_limit)
             }
         };
-        Some(Sealer { cipher, sequence, records_max: records_max.saturating_sub(RECORDS_SPARED) })
+        Some(Sealer { cipher: Some(cipher), sequence, records_max: records_max.saturating_sub(RECORDS_SPARED) })
     }
 
     /// Whether there has to be another key before more data is sealed.
@@ -84,9 +85,42 @@ impl Sealer {
     pub(super) fn seal(&mut self, kind: ContentType, payload: &[u8]) -> Result<Vec<u8>, RecordError> {
         let version = ProtocolVersion::TLSv1_2;
         let message = OutboundPlainMessage { typ: kind, version, payload: OutboundChunks::Single(payload) };
-        let record = self.cipher.encrypt(message, self.sequence).map_err(|_| RecordError::Internal)?;
+        let cipher = self.cipher.as_mut().ok_or(RecordError::Internal)?;
+        let record = cipher.encrypt(message, self.sequence).map_err(|_| RecordError::Internal)?;
         self.sequence += 1;
         Ok(record.encode())
+    }
+
+    /// Records sealed with this key.
+    pub(super) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    // When the kernel seals
+
+    /// Forgets the key, which the kernel has now.
+    pub(super) fn give_away(&mut self) {
+        self.cipher = None;
+    }
+
+    /// Whether the kernel seals.
+    pub(super) fn is_given_away(&self) -> bool {
+        self.cipher.is_none()
+    }
+
+    /// Whether the kernel may seal `len` bytes more with this key, into however many records.
+    pub(super) fn has_room_for(&self, len: u64) -> bool {
+        self.sequence.saturating_add(len) <= self.records_max
+    }
+
+    /// The kernel has sealed `len` bytes more. A record holds at least one, so there are no more records than bytes.
+    pub(super) fn count(&mut self, len: u64) {
+        self.sequence = self.sequence.saturating_add(len);
+    }
+
+    /// How many records there are, as the kernel has counted them.
+    pub(super) fn set_sequence(&mut self, sequence: u64) {
+        self.sequence = sequence;
     }
 
     #[cfg(test)]
