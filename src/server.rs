@@ -262,8 +262,8 @@ fn join(thread: JoinHandle<()>) {
 /// Connections that may wait to be accepted, if the system's limit (`net.core.somaxconn`) allows as many.
 const BACKLOG: i32 = 4096;
 
-/// A tenth of the weight of a shard. Beside a shard that takes all it can get, a storm of handshakes has so much of the core and no
-/// more, and connecting goes on: with a shard that spins 4 ms at the median and 14 at the 99th of 100, as at nice 5, where at
-/// nice 19 it took 14 and 39. A shard that sleeps waits 1 to 2 µs for the core in a storm at any of the three; as batch work
-/// (`SCHED_BATCH`) the fronts made it wait 7, and a shorter slice for shards changed nothing.
+/// A tenth of the weight of a shard: beside one that takes all it can get, a storm of handshakes has so much of the core and no
+/// more, and connecting goes on. With TLS and a shard that spins it took 4 ms, and 14 at the 99th percentile, as against 4 and 9
+/// at nice 5, and 14 and 39 at nice 19. A shard that sleeps waited 1.5 µs for the core in a storm (1.7 at nice 5, 0.7 at 19); 7
+/// with fronts as batch work (`SCHED_BATCH`), and 1.8 with nice 5 and a shorter slice for the shard (100 µs).
 const FRONT_NICENESS: i32 = 10;

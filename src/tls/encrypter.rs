@@ -60,11 +60,11 @@ impl Encrypter {
         }
     }
 
-    /// Bytes of a record besides its data; with TLS 1.2 as many at the most.
+    /// Bytes of a record besides its data.
     pub(super) fn overhead(&self) -> usize {
         match self {
             Encrypter::InPlace(_) => HEADER_LEN + KIND_LEN + TAG_LEN,
-            Encrypter::Rustls(_) => HEADER_LEN + EXPLICIT_NONCE_LEN_MAX + TAG_LEN,
+            Encrypter::Rustls(cipher) => HEADER_LEN + cipher.encrypted_payload_len(0),
         }
     }
 }
@@ -117,6 +117,3 @@ const KIND_LEN: usize = 1;
 
 /// The same for all suites.
 const TAG_LEN: usize = 16;
-
-/// RFC 5288, section 3. ChaCha20-Poly1305 has none.
-const EXPLICIT_NONCE_LEN_MAX: usize = 8;
