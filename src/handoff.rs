@@ -198,6 +198,11 @@ impl Mailbox {
         self.queue.try_recv()
     }
 
+    /// Whether nothing has come that was not received.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// Says that the shard is about to sleep on the eventfd. `false` = do not: there is a message.
     pub fn fall_asleep(&self) -> bool {
         self.bell.asleep.store(true, Ordering::Relaxed);

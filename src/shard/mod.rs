@@ -142,7 +142,8 @@ impl Shard {
     fn look_for_work(&mut self) {
         self.ring.submit();
         let begun = Instant::now();
-        while !self.ring.has_completed() && !self.ring.poll() && begun.elapsed() < self.spin {
+        while self.mailbox.is_empty() && !self.ring.has_completed() && !self.ring.poll() && begun.elapsed() < self.spin
+        {
             std::hint::spin_loop();
         }
     }

@@ -1,8 +1,8 @@
 //! A connection with TLS: what lies between the relay's plaintext and the ring's bytes.
 //!
 //! The relay hands over a send as ever and is told when all of it has gone out. In between it is sealed part by part, as
-//! the socket takes it: at most [`PIECES_MAX`](crate::chunk::PIECES_MAX) records, 128 KiB, lie sealed at a time. What is
-//! sealed has its place in the peer's count of records, so it goes out whatever happens, and in order.
+//! the socket takes it: at most eight records, 128 KiB, lie sealed at a time. What is sealed has its place in the peer's
+//! count of records, so it goes out whatever happens, and in order.
 //!
 //! Where the kernel seals, the relay's sends go out as they are ([`Offload`]).
 

@@ -1,10 +1,9 @@
 //! The two directions of a session's keys.
 
-use rustls::crypto::cipher::{
-    AeadKey, InboundOpaqueMessage, Iv, MessageDecrypter, MessageEncrypter, OutboundChunks, OutboundPlainMessage,
-};
-use rustls::{ConnectionTrafficSecrets, ContentType, Error, ProtocolVersion, SupportedCipherSuite};
+use rustls::crypto::cipher::{AeadKey, InboundOpaqueMessage, Iv, MessageDecrypter};
+use rustls::{ConnectionTrafficSecrets, ContentType, Error, SupportedCipherSuite};
 
+use super::encrypter::Encrypter;
 use super::error::RecordError;
 use super::record::{HEADER_LEN, Header};
 
@@ -18,7 +17,7 @@ pub(super) struct Opener {
 /// Seals what the peer opens.
 pub(super) struct Sealer {
     /// `None` = the kernel has the key, and seals.
-    cipher: Option<Box<dyn MessageEncrypter>>,
+    cipher: Option<Encrypter>,
     /// Records sealed with this key; if the kernel seals, no fewer than it has sealed.
     sequence: u64,
     /// Records after which there has to be another key.
@@ -62,17 +61,12 @@ impl Opener {
 impl Sealer {
     /// `None` = the keys are of a kind that is not known here.
     pub(super) fn new(suite: SupportedCipherSuite, secrets: (u64, ConnectionTrafficSecrets)) -> Option<Sealer> {
-        let (sequence, (key, iv)) = (secrets.0, key_and_iv(secrets.1)?);
-        let (cipher, records_max) = match suite {
-            SupportedCipherSuite::Tls13(suite) => {
-                (suite.aead_alg.encrypter(key, iv), suite.common.confidentiality_limit)
-            }
-            SupportedCipherSuite::Tls12(suite) => {
-                let fixed_len = suite.aead_alg.key_block_shape().fixed_iv_len;
-                let (fixed, explicit) = iv.as_ref().split_at_checked(fixed_len)?;
-                (suite.aead_alg.encrypter(key, fixed, explicit), suite.common.confidentiality_limit)
-            }
+        let (sequence, secrets) = secrets;
+        let records_max = match suite {
+            SupportedCipherSuite::Tls13(suite) => suite.common.confidentiality_limit,
+            SupportedCipherSuite::Tls12(suite) => suite.common.confidentiality_limit,
         };
+        let cipher = Encrypter::new(suite, secrets)?;
         Some(Sealer { cipher: Some(cipher), sequence, records_max: records_max.saturating_sub(RECORDS_SPARED) })
     }
 
@@ -83,12 +77,30 @@ impl Sealer {
 
     /// One record with `payload` in it.
     pub(super) fn seal(&mut self, kind: ContentType, payload: &[u8]) -> Result<Vec<u8>, RecordError> {
-        let version = ProtocolVersion::TLSv1_2;
-        let message = OutboundPlainMessage { typ: kind, version, payload: OutboundChunks::Single(payload) };
+        let mut record = Vec::with_capacity(payload.len() + self.overhead());
+        let (fill, mut scratch) = (|to: &mut Vec<u8>| to.extend_from_slice(payload), Vec::new());
+        self.put(kind, payload.len(), fill, &mut scratch, &mut record)?;
+        Ok(record)
+    }
+
+    /// Puts a record behind `to`; `len`, `fill` and `scratch` as in [`Encrypter::seal`].
+    pub(super) fn put(
+        &mut self,
+        kind: ContentType,
+        len: usize,
+        fill: impl FnOnce(&mut Vec<u8>),
+        scratch: &mut Vec<u8>,
+        to: &mut Vec<u8>,
+    ) -> Result<(), RecordError> {
         let cipher = self.cipher.as_mut().ok_or(RecordError::Internal)?;
-        let record = cipher.encrypt(message, self.sequence).map_err(|_| RecordError::Internal)?;
+        cipher.seal(kind, self.sequence, len, fill, scratch, to)?;
         self.sequence += 1;
-        Ok(record.encode())
+        Ok(())
+    }
+
+    /// Bytes of a record besides its data; 0 if the kernel seals.
+    pub(super) fn overhead(&self) -> usize {
+        self.cipher.as_ref().map_or(0, Encrypter::overhead)
     }
 
     /// Records sealed with this key.
@@ -129,7 +141,7 @@ impl Sealer {
     }
 }
 
-fn key_and_iv(secrets: ConnectionTrafficSecrets) -> Option<(AeadKey, Iv)> {
+pub(super) fn key_and_iv(secrets: ConnectionTrafficSecrets) -> Option<(AeadKey, Iv)> {
     match secrets {
         ConnectionTrafficSecrets::Aes128Gcm { key, iv }
         | ConnectionTrafficSecrets::Aes256Gcm { key, iv }

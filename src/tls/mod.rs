@@ -6,6 +6,7 @@
 
 mod certificate;
 mod cipher;
+mod encrypter;
 mod error;
 mod handshake;
 mod offload;

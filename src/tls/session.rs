@@ -55,7 +55,7 @@ pub enum Opened {
 /// What sealing needs and sessions can share.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    /// Room for one record's data, which lies in shared cells.
+    /// Room for one record's data, which lies in shared cells and for TLS 1.2 has to lie in one slice.
     data: Vec<u8>,
     /// Counts what is sealed.
     meter: Meter,
@@ -238,25 +238,31 @@ impl Session {
     /// The key is worn out and there is no other. An alert says so with the next call.
     pub fn seal(&mut self, plain: &mut Pieces, scratch: &mut Scratch) -> Result<(Pieces, usize), RecordError> {
         let Scratch { data, meter } = scratch;
-        let mut sealed = Pieces::new();
-        let mut sealed_len = 0;
-        if let Some(record) = self.seal_control()? {
-            sealed.push(Piece::new(record, meter));
+        let mut sealed = self.seal_control()?.unwrap_or_default();
+        let mut records = usize::from(!sealed.is_empty());
+        let mut plain_len: usize = plain.iter().map(Piece::len).sum();
+        let records_to_come = plain_len.div_ceil(DATA_LEN_MAX).min(RECORDS_MAX - records);
+        if !self.is_write_closed {
+            // No more than that, or it would be copied once again.
+            let sealed_len = plain_len.min(records_to_come * DATA_LEN_MAX) + records_to_come * self.sealer.overhead();
+            sealed.reserve_exact(sealed_len);
         }
-        while !plain.is_empty() && !sealed.is_full() && !self.is_write_closed {
+        let before = plain_len;
+        while plain_len > 0 && records < RECORDS_MAX && !self.is_write_closed {
             if self.sealer.is_worn_out() {
                 if !self.is_13() && !sealed.is_empty() {
                     break;
                 }
-                sealed.push(Piece::new(self.renew()?, meter));
-                continue;
+                sealed.extend(self.renew()?);
+            } else {
+                let len = plain_len.min(DATA_LEN_MAX);
+                self.sealer.put(ContentType::ApplicationData, len, |to| take(plain, len, to), data, &mut sealed)?;
+                plain_len -= len;
             }
-            data.clear();
-            take(plain, DATA_LEN_MAX, data);
-            sealed.push(Piece::new(self.sealer.seal(ContentType::ApplicationData, data)?, meter));
-            sealed_len += data.len();
+            records += 1;
         }
-        Ok((sealed, sealed_len))
+        let sealed = (!sealed.is_empty()).then(|| Piece::new(sealed, meter));
+        Ok((sealed.into_iter().collect(), before - plain_len))
     }
 
     /// The same for data that lies in one place, behind `sealed`; all of it.
@@ -326,9 +332,9 @@ impl fmt::Debug for Session {
     }
 }
 
-/// Moves at most `len_max` bytes from the front of `pieces` to the end of `to`.
-fn take(pieces: &mut Pieces, len_max: usize, to: &mut Vec<u8>) {
-    let mut left = len_max;
+/// Moves `len` bytes, of which there are as many, from the front of `pieces` to the end of `to`.
+fn take(pieces: &mut Pieces, len: usize, to: &mut Vec<u8>) {
+    let mut left = len;
     while left > 0
         && let Some(piece) = pieces.first_mut()
     {
@@ -341,6 +347,9 @@ fn take(pieces: &mut Pieces, len_max: usize, to: &mut Vec<u8>) {
         }
     }
 }
+
+/// Most records that one send carries: 128 KiB of data.
+const RECORDS_MAX: usize = 8;
 
 /// Records without data in a row that a peer may send: it has no reason for more than one or two.
 const CONTROL_IN_A_ROW_MAX: u8 = 16;
