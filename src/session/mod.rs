@@ -10,7 +10,7 @@ use std::ops::Range;
 use crate::channel::Membership;
 use crate::chunk::{Cursor, Meter, Pieces};
 use crate::outbox::Outbox;
-use crate::time::Time;
+use crate::time::Key;
 use crate::ws::deflate::Window;
 use crate::ws::{CloseCode, Decoder, MessageKind, Opcode, frame_len, server_header};
 
@@ -28,10 +28,10 @@ pub struct Session {
     pub decoder: Decoder,
     pub outbox: Outbox,
     pub phase: Phase,
-    /// When a connection that is ending is cut; `None` = it is open.
-    pub deadline: Option<Time>,
-    /// When the token that it was admitted with ends; `None` = never.
-    pub expires_at: Option<Time>,
+    /// The timer that cuts it when it takes too long to end; `None` = it is open.
+    pub deadline: Option<Key>,
+    /// The timer for the end of the token that it was admitted with; `None` = it has no end.
+    pub token_end: Option<Key>,
     /// Whether the client may send messages.
     pub may_publish: bool,
     /// What it may still send; `None` = as much as it likes.
@@ -137,7 +137,7 @@ impl Session {
             outbox,
             phase: Phase::Open,
             deadline: None,
-            expires_at: None,
+            token_end: None,
             may_publish: true,
             window: None,
             reads: None,

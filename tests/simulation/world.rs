@@ -239,7 +239,8 @@ impl World {
     }
 
     fn advance_time(&mut self) {
-        self.now = self.now + Duration::from_micros(self.random.u64(0..150_000));
+        // A timer of the relay waits for the end of its millisecond.
+        self.now = self.now + Duration::from_millis(self.random.u64(0..150));
         self.drain();
     }
 
