@@ -5,6 +5,7 @@ use crate::session::{Phase, opcode_of, push_frame};
 use crate::time::Time;
 use crate::ws::{CloseCode, Decoder, Event, MessageKind, Opcode, server_header};
 
+use super::compression::compressing_len;
 use super::{Relay, TURN_LEN_MAX};
 
 impl Relay {
@@ -95,6 +96,9 @@ impl Relay {
                 return self.grow(now, room_slot);
             }
             Ok(Delivery::One(client)) => self.push_message(client.slot, opcode, [payload, &[], &[]]),
+                if let Some(logs) = &room.compressed {
+                    self.made_len += logs.readable() * compressing_len(payload.len());
+                }
             Ok(Delivery::RequestToOne(client, request)) => {
                 let origin = OriginMember::new(self.origin_of(slot));
                 self.push_message(client.slot, opcode, request.parts(&origin));

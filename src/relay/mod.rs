@@ -108,8 +108,8 @@ pub struct Relay {
     outputs: Vec<Output>,
     /// Bytes that were taken in since the last drain.
     taken_len: usize,
-    /// Bytes since the last drain that were made of what was taken in, and are many times as long: the errors that clients
-    /// were told, and what was decompressed.
+    /// Bytes that were made of what was taken in, and are many times as long or take as much time: the errors that clients
+    /// were told, what was inflated, and what is compressed. What is over a turn's fill counts in the turns after it.
     made_len: usize,
     /// Set once the relay closes: nobody is admitted any more.
     shutting_down: bool,
@@ -335,7 +335,9 @@ impl Relay {
             self.flush_compressed(now, &mut emit);
             self.send_queued(now, &mut emit);
         }
-        (self.taken_len, self.made_len) = (0, 0);
+        self.taken_len = 0;
+        // One message may be inflated to more than a send carries: nothing comes in until that has had its turns to go out.
+        self.made_len = self.made_len.saturating_sub(TURN_LEN_MAX);
         self.outputs.drain(..).for_each(emit);
     }
 

@@ -3,3 +3,4 @@
 mod compressing;
 mod rig;
 mod skipping;
+mod turns;
