@@ -93,8 +93,10 @@ impl Relay {
         let (room, session) = (&mut self.rooms[room_slot], &mut self.sessions[slot as usize]);
         let head = match membership {
             Membership::Listener(_) => {
-                let log = room.log(reads);
-                // One that is skipping reads a copy, and one that reads the history holds it.
+                session.finish_history();
+                // One that still reads the history holds the plain log from there on, and reads on in it.
+                let log = room.log(if session.reads_history() { None } else { reads });
+                // One that is skipping reads a copy.
                 if !session.is_skipping() {
                     log.attach(session.cursor_mut());
                 }

@@ -89,16 +89,19 @@ impl Relay {
                 let offset = channel.log.append([&header, payload]);
                 if exclude_sender && listens {
                     match &mut room.compressed {
-                        Some(logs) if session.reads.is_some() => logs.leave_out(offset, slot, session.serial),
+                        Some(logs) if session.reads.is_some() => {
+                            logs.leave_out(offset, slot, session.serial);
+                            session.leave_out_plain(offset..channel.log.head());
+                        }
                         _ => session.leave_out(offset..channel.log.head()),
                     }
+                }
+                if let Some(logs) = &room.compressed {
+                    self.made_len += logs.readable() * compressing_len(payload.len());
                 }
                 return self.grow(now, room_slot);
             }
             Ok(Delivery::One(client)) => self.push_message(client.slot, opcode, [payload, &[], &[]]),
-                if let Some(logs) = &room.compressed {
-                    self.made_len += logs.readable() * compressing_len(payload.len());
-                }
             Ok(Delivery::RequestToOne(client, request)) => {
                 let origin = OriginMember::new(self.origin_of(slot));
                 self.push_message(client.slot, opcode, request.parts(&origin));

@@ -57,7 +57,7 @@ pub struct Session {
     /// Whether the cursor stands between two records, so that something else may be sent there.
     aligned: bool,
     /// Parts of the log that it is not to get, ascending and apart; all at or behind the cursor: its own messages, and
-    /// what was copied into the outbox.
+    /// what was copied into the outbox. While it reads the history: those that it would not get if it were to read on.
     own: VecDeque<Range<u64>>,
     /// How log and outbox follow each other; `None` = as they come. Apart, because few sessions need it.
     order: Option<Box<Order>>,
@@ -168,11 +168,7 @@ impl Session {
 
     /// Leaves `range`, a record just appended to the log, out of what this client is sent.
     pub fn leave_out(&mut self, range: Range<u64>) {
-        let own = self.later.as_mut().map_or(&mut self.own, |later| &mut later.own);
-        match own.back_mut() {
-            Some(last) if last.end == range.start => last.end = range.end,
-            _ => own.push_back(range),
-        }
+        push_range(self.later.as_mut().map_or(&mut self.own, |later| &mut later.own), range);
     }
 
     /// How far the client is behind `flushed`, the end of the log at the last flush, in bytes: what was to be sent then
@@ -198,7 +194,8 @@ impl Session {
 
     /// Bytes of the notes on what it is not to get.
     fn notes_len(&self) -> u64 {
-        (self.own.len() * size_of::<Range<u64>>()) as u64
+        let later = self.later.as_ref().map_or(0, |later| later.own.len());
+        ((self.own.len() + later) * size_of::<Range<u64>>()) as u64
     }
 
     /// Whether the client is further behind than it may be. One whose last send has just ended does read, and is sent more
@@ -218,9 +215,10 @@ impl Session {
             && self.sending.is_some_and(|sending| sending.log_before + sending.log > 0)
     }
 
-    /// Begins to close: nothing that comes from now on is delivered. `head` is the end of the log.
+    /// Begins to close: nothing that comes from now on is delivered. `head` is the end of the log that its cursor is in.
     ///
-    /// What the client was still to get is sent before the close frame, unless it is the reason for closing.
+    /// What the client was still to get is sent before the close frame, unless it is the reason for closing. One that still
+    /// reads the history gets all of that plain.
     pub fn close(&mut self, code: CloseCode, head: u64) {
         debug_assert!(self.phase == Phase::Open);
         self.farewell = Some(code);
@@ -253,15 +251,8 @@ impl Session {
     /// Sets where the log ends for a session that ends.
     fn stop_reading(&mut self, log_end: LogEnd) {
         self.log_end = match (self.later.take().filter(|later| !later.is_skipped), self.log_end) {
-            // It ends in the history, or behind it.
-            (Some(_), history_end) => {
-                if matches!(log_end, LogEnd::NextRecord) {
-                    log_end
-                } else {
-                    history_end
-                }
-            }
-            (None, LogEnd::Head) => log_end,
+            // It reads on behind the history: the log is the plain one.
+            (Some(_), _) | (None, LogEnd::Head) => log_end,
             // It reads a copy already.
             (None, LogEnd::At(_) | LogEnd::NextRecord | LogEnd::Rest(_)) => self.log_end,
         };
@@ -422,6 +413,14 @@ impl Session {
             self.own.pop_front();
         }
     }
+/// Adds a range to those before it, of which it may go on with the last.
+fn push_range(ranges: &mut VecDeque<Range<u64>>, range: Range<u64>) {
+    match ranges.back_mut() {
+        Some(last) if last.end == range.start => last.end = range.end,
+        _ => ranges.push_back(range),
+    }
+}
+
 }
 
 /// Queues a frame in `outbox`.

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::chunk::Cursor;
 
-use super::{LogEnd, Phase, Session};
+use super::{LogEnd, Phase, Session, push_range};
 
 /// Where a session goes on that reads the history first.
 #[derive(Debug)]
@@ -48,6 +48,39 @@ impl Session {
     /// through the log.
     pub fn skip(&mut self) {
         debug_assert!(self.phase == Phase::Open && self.order.is_none());
+    /// Whether the session still reads the history, and is to go on in another log than its cursor is in.
+    pub fn reads_history(&self) -> bool {
+        self.later.as_ref().is_some_and(|later| !later.is_skipped)
+    }
+
+    /// Has a session go on behind the history, if it has got that. What may be in flight is not of the log.
+    pub fn finish_history(&mut self) -> bool {
+        let LogEnd::At(history_end) = self.log_end else { return false };
+        if self.phase != Phase::Open || self.cursor.offset() < history_end {
+            return false;
+        }
+        let Some(later) = self.later.take_if(|later| !later.is_skipped) else { return false };
+        self.own = later.own;
+        self.read_from(later.cursor);
+        (self.log_end, self.aligned) = (LogEnd::Head, true);
+        true
+    }
+
+    /// [Leaves](Self::leave_out) a record of the plain log out, in which a session that still reads the history will read on
+    /// if its channel ends.
+    pub fn leave_out_plain(&mut self, range: Range<u64>) {
+        if self.reads_history() {
+            push_range(&mut self.own, range);
+        }
+    }
+
+    /// How far a session that reads the history is behind `flushed`, the end of the log that it goes on in, at the last
+    /// flush; `None` = it reads no history.
+    pub fn later_lag(&self, flushed: u64) -> Option<u64> {
+        let later = self.later.as_ref().filter(|later| !later.is_skipped)?;
+        Some(flushed.saturating_sub(later.offset()) + self.notes_len())
+    }
+
         // One that still reads the history goes on at the newest message, too. The rest of the history is not for it: to
         // read on there would hold all that follows.
         if let Some(later) = &mut self.later {
@@ -58,6 +91,7 @@ impl Session {
         if matches!(self.log_end, LogEnd::Head) {
             self.log_end = LogEnd::NextRecord;
         }
+            self.own = VecDeque::new();
         // A send that carries nothing of the log is not cut short for it, and may take for ever.
         if matches!(self.log_end, LogEnd::NextRecord) && !self.holds_log() {
             self.settle();
@@ -97,8 +131,11 @@ impl Session {
             return None;
         }
         let mut skipped_from = end;
+        if self.finish_history() {
+            return Some(0);
+        }
         if let Some(later) = self.later.take() {
-            skipped_from = later.cursor.offset();
+            skipped_from = later.offset();
             self.own = later.own;
             if !later.is_skipped {
                 self.read_from(later.cursor);

@@ -86,7 +86,7 @@ impl Rig {
         frame.extend([0; 4]);
         frame.extend(self.published.to_be_bytes());
         frame.resize(8 + len.max(126), 0);
-        let taken = self.relay.receive(self.now(), self.readers[0].id, &mut frame);
+        let taken = self.relay.receive(self.now(), self.readers[client].id, &mut frame);
         assert_eq!(taken, frame.len());
     }
 
