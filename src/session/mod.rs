@@ -1,5 +1,6 @@
 //! One WebSocket connection: what it has received in part, what it is to be sent, and how it ends.
 
+mod holding;
 mod order;
 mod rate;
 mod skip;
@@ -18,6 +19,7 @@ use order::Order;
 
 use skip::Later;
 
+pub use holding::Holding;
 pub use rate::{Allowance, Rates};
 
 /// The state of a connection, from its upgrade until its socket is closed.
@@ -162,6 +164,11 @@ impl Session {
         &mut self.cursor
     }
 
+    /// Slot of its channel; `None` = it is in no channel (any more).
+    pub fn room(&self) -> Option<u32> {
+        self.place.map(|(room, _)| room)
+    }
+
     pub fn is_sending(&self) -> bool {
         self.sending.is_some()
     }
@@ -176,20 +183,6 @@ impl Session {
     /// log is held for it from its cursor on, whatever lies there.
     pub fn lag(&self, flushed: u64) -> u64 {
         flushed.saturating_sub(self.cursor.offset().max(self.joined_at)) + self.notes_len() + self.outbox.lag()
-    }
-
-    /// Bytes that are held for this client, or for others that are as far behind: what was to be sent at the last flush,
-    /// and the history that it still reads. `flushed` is the end of the log that it reads, then.
-    pub fn held_len(&self, flushed: u64) -> u64 {
-        let log_len = match (self.log_end, &self.later) {
-            (LogEnd::Head, _) => flushed.saturating_sub(self.cursor.offset()),
-            (LogEnd::At(end), Some(later)) => {
-                end.saturating_sub(self.cursor.offset()) + flushed.saturating_sub(later.offset())
-            }
-            (LogEnd::At(end), None) | (LogEnd::Rest(end), _) => end.saturating_sub(self.cursor.offset()),
-            (LogEnd::NextRecord, _) => 0,
-        };
-        log_len + self.notes_len() + self.outbox.lag()
     }
 
     /// Bytes of the notes on what it is not to get.
@@ -413,19 +406,19 @@ impl Session {
             self.own.pop_front();
         }
     }
+}
+
+/// Queues a frame in `outbox`.
+pub fn push_frame(outbox: &mut Outbox, opcode: Opcode, payload: &[u8]) {
+    outbox.push([&server_header(opcode, payload.len()), payload]);
+}
+
 /// Adds a range to those before it, of which it may go on with the last.
 fn push_range(ranges: &mut VecDeque<Range<u64>>, range: Range<u64>) {
     match ranges.back_mut() {
         Some(last) if last.end == range.start => last.end = range.end,
         _ => ranges.push_back(range),
     }
-}
-
-}
-
-/// Queues a frame in `outbox`.
-pub fn push_frame(outbox: &mut Outbox, opcode: Opcode, payload: &[u8]) {
-    outbox.push([&server_header(opcode, payload.len()), payload]);
 }
 
 /// Length of a part of a log.

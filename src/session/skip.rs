@@ -23,6 +23,11 @@ impl Later {
     pub(super) fn offset(&self) -> u64 {
         self.cursor.offset()
     }
+
+    /// Bytes of the chunks that it holds there.
+    pub(super) fn held_len(&self) -> u64 {
+        self.cursor.held_len()
+    }
 }
 
 impl Session {
@@ -43,11 +48,6 @@ impl Session {
         self.later.as_mut().filter(|later| !later.is_skipped).map(|later| &mut later.cursor)
     }
 
-    /// Lets go of the log: what is in flight is cut short, the record that is sent in part is finished from a copy, and the
-    /// client [goes on](Self::resume) wherever the log has come to by then. Only for a session to which everything comes
-    /// through the log.
-    pub fn skip(&mut self) {
-        debug_assert!(self.phase == Phase::Open && self.order.is_none());
     /// Whether the session still reads the history, and is to go on in another log than its cursor is in.
     pub fn reads_history(&self) -> bool {
         self.later.as_ref().is_some_and(|later| !later.is_skipped)
@@ -81,17 +81,22 @@ impl Session {
         Some(flushed.saturating_sub(later.offset()) + self.notes_len())
     }
 
+    /// Lets go of the log: what is in flight is cut short, the record that is sent in part is finished from a copy, and the
+    /// client [goes on](Self::resume) wherever the log has come to by then. Only for a session to which everything comes
+    /// through the log.
+    pub fn skip(&mut self) {
+        debug_assert!(self.phase == Phase::Open && self.order.is_none());
         // One that still reads the history goes on at the newest message, too. The rest of the history is not for it: to
         // read on there would hold all that follows.
         if let Some(later) = &mut self.later {
             later.cursor = Cursor::at_end(later.cursor.offset());
             later.is_skipped = true;
+            self.own = VecDeque::new();
             self.log_end = LogEnd::NextRecord;
         }
         if matches!(self.log_end, LogEnd::Head) {
             self.log_end = LogEnd::NextRecord;
         }
-            self.own = VecDeque::new();
         // A send that carries nothing of the log is not cut short for it, and may take for ever.
         if matches!(self.log_end, LogEnd::NextRecord) && !self.holds_log() {
             self.settle();
@@ -126,22 +131,17 @@ impl Session {
         if self.phase != Phase::Open || self.sending.is_some() || !self.is_skipping() {
             return None;
         }
+        if self.finish_history() {
+            return Some(0);
+        }
         let end = self.log_end(head);
         if self.cursor.offset() < end {
             return None;
         }
         let mut skipped_from = end;
-        if self.finish_history() {
-            return Some(0);
-        }
         if let Some(later) = self.later.take() {
             skipped_from = later.offset();
             self.own = later.own;
-            if !later.is_skipped {
-                self.read_from(later.cursor);
-                (self.log_end, self.aligned) = (LogEnd::Head, true);
-                return Some(0);
-            }
         }
         let own: u64 = self.own.iter().map(|own| own.end.min(head) - own.start.min(head)).sum();
         // What was compressed ahead of its flush is still to come.
