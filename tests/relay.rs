@@ -217,6 +217,22 @@ fn a_reader_that_never_reads_an_echo_is_closed_too() {
 }
 
 #[test]
+fn an_echo_may_be_read_as_late_as_one_likes_by_who_has_no_more_than_the_bound_on_its_way() {
+    let (mut relay, clients) = with_clients(spec("c", Pattern::Echo), 1);
+    for _ in 0..LAG_MAX / 1004 {
+        say(&mut relay, at(1), clients[0], &[7; 1000]);
+        drain(&mut relay, at(1));
+    }
+    drain(&mut relay, at(1));
+    assert!(relay.is_open(clients[0]));
+    for _ in 0..2 {
+        say(&mut relay, at(1), clients[0], &[7; 1000]);
+        drain(&mut relay, at(1));
+    }
+    assert!(!relay.is_open(clients[0]));
+}
+
+#[test]
 fn one_message_of_the_largest_size_fits_whatever_the_lag_bound() {
     let mut relay = Relay::new(0, Limits::new(1000, 1));
     let spec = spec("c", Pattern::PubSub);
