@@ -398,12 +398,17 @@ impl Session {
         }
     }
 
-    /// Moves the cursor over what the client is not to get.
+    /// Moves the cursor over what the client is not to get, up to `head`. Of a compressed log, records behind that may
+    /// have been written already, and a range may go on there.
     fn skip_own(&mut self, head: u64) {
-        while let Some(own) = self.own.front().filter(|own| own.start == self.cursor.offset() && own.end <= head) {
-            let len = len_of(own.clone());
-            self.cursor.advance(len, head);
-            self.own.pop_front();
+        let at = |offset: u64| move |own: &&mut Range<u64>| own.start == offset && own.start < head;
+        while let Some(own) = self.own.front_mut().filter(at(self.cursor.offset())) {
+            let to = own.end.min(head);
+            self.cursor.advance(len_of(own.start..to), head);
+            own.start = to;
+            if own.is_empty() {
+                self.own.pop_front();
+            }
         }
     }
 }

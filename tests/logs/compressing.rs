@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use ringrelay::channel::{ChannelId, Rights, SlowPolicy};
+use ringrelay::relay::Input;
 use ringrelay::time::Time;
 use ringrelay::ws::deflate::Window;
 
@@ -176,6 +177,25 @@ fn what_a_client_said_while_it_read_the_history_is_not_sent_to_it_when_its_chann
     let reader = &mut rig.readers[1];
     reader.got.truncate(reader.got.len() - b"\x88\x11\x11\x34channel deleted".len());
     assert_eq!(numbers(&reader.got), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13]);
+}
+
+/// Of two own messages in a row, the first may have been flushed and the second not.
+#[test]
+fn a_client_is_sent_nothing_for_its_own_messages_when_another_comes_between_them() {
+    let mut rig = Rig::new(1 << 30, |spec| spec.exclude_sender = true);
+    rig.join(Some(Window::Full));
+    rig.publish(200);
+    rig.drain();
+    rig.publish(200);
+    let answer = rig.readers[0].in_flight.take().expect("the answer to its upgrade is on its way");
+    rig.readers[0].got.extend(&answer);
+    rig.relay.handle(Time::ZERO, rig.readers[0].id, Input::Sent(answer.len()));
+    rig.join(None);
+    assert_eq!(rig.readers[0].in_flight, None);
+    rig.publish_from(1, 200);
+    rig.drain();
+    rig.settle();
+    assert_eq!(numbers(&rig.readers[0].got), [3]);
 }
 
 #[test]
