@@ -139,7 +139,7 @@ fn messages_of_one_turn_leave_in_one_send() {
 }
 
 #[test]
-fn a_channel_expires_to_the_microsecond_and_a_message_renews_it() {
+fn a_channel_expires_to_the_millisecond_and_a_message_renews_it() {
     let mut spec = spec("c", Pattern::PubSub);
     spec.timeout = Some(Duration::from_millis(100));
     let id = spec.id.clone();
@@ -217,6 +217,22 @@ fn a_reader_that_never_reads_an_echo_is_closed_too() {
 }
 
 #[test]
+fn an_echo_may_be_read_as_late_as_one_likes_by_who_has_no_more_than_the_bound_on_its_way() {
+    let (mut relay, clients) = with_clients(spec("c", Pattern::Echo), 1);
+    for _ in 0..LAG_MAX / 1004 {
+        say(&mut relay, at(1), clients[0], &[7; 1000]);
+        drain(&mut relay, at(1));
+    }
+    drain(&mut relay, at(1));
+    assert!(relay.is_open(clients[0]));
+    for _ in 0..2 {
+        say(&mut relay, at(1), clients[0], &[7; 1000]);
+        drain(&mut relay, at(1));
+    }
+    assert!(!relay.is_open(clients[0]));
+}
+
+#[test]
 fn one_message_of_the_largest_size_fits_whatever_the_lag_bound() {
     let mut relay = Relay::new(0, Limits::new(1000, 1));
     let spec = spec("c", Pattern::PubSub);
@@ -274,6 +290,8 @@ fn a_shutdown_closes_all_and_cuts_who_does_not_answer() {
     relay.handle(at(21), clients[0], Input::Hangup);
     complete_all(&mut relay, at(21));
     assert!(relay.has_clients());
+    assert!(relay.next_deadline().is_some_and(|deadline| deadline <= at(510)), "the driver wakes in time");
+    assert_eq!(drain(&mut relay, at(509)).len(), 0);
     assert_eq!(relay.next_deadline(), Some(at(510)));
     assert_eq!(drain(&mut relay, at(510)).len(), 2);
     let refused = relay.create(at(11), spec("d", Pattern::Echo)).unwrap_err();

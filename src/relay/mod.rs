@@ -108,8 +108,8 @@ pub struct Relay {
     outputs: Vec<Output>,
     /// Bytes that were taken in since the last drain.
     taken_len: usize,
-    /// Bytes since the last drain that were made of what was taken in, and are many times as long: the errors that clients
-    /// were told, and what was decompressed.
+    /// Bytes that were made of what was taken in, and are many times as long or take as much time: the errors that clients
+    /// were told, what was inflated, and what is compressed. What is over a turn's fill counts in the turns after it.
     made_len: usize,
     /// Set once the relay closes: nobody is admitted any more.
     shutting_down: bool,
@@ -226,12 +226,10 @@ impl Relay {
                     session.decoder = Decoder::with_deflate(message_len_max);
                 }
                 session.place = Some((place.slot, room.channel.join(client, terms.rights)));
-                (session.may_publish, session.expires_at) = (terms.rights.publish, terms.ends_at);
+                session.may_publish = terms.rights.publish;
+                session.token_end = terms.ends_at.map(|at| self.timers.set(at, Timer::TokenEnd(client.slot)));
                 session.allowance = self.rates.as_ref().map(|rates| Box::new(rates.allowance(now)));
                 entry.insert(Box::new(session));
-                if let Some(at) = terms.ends_at {
-                    self.timers.set(at, Timer::TokenEnd(client.slot));
-                }
             }
             gone => {
                 let code = if gone.is_some() { CloseCode::GoingAway } else { CloseCode::ChannelDeleted };
@@ -337,7 +335,9 @@ impl Relay {
             self.flush_compressed(now, &mut emit);
             self.send_queued(now, &mut emit);
         }
-        (self.taken_len, self.made_len) = (0, 0);
+        self.taken_len = 0;
+        // One message may be inflated to more than a send carries: nothing comes in until that has had its turns to go out.
+        self.made_len = self.made_len.saturating_sub(TURN_LEN_MAX);
         self.outputs.drain(..).for_each(emit);
     }
 
@@ -436,7 +436,7 @@ impl Relay {
         }
         room.grown = true;
         self.grown.push(slot);
-        if room.cool_at.is_none() {
+        if room.cool.is_none() {
             self.cool_at(slot, now + COOL_AFTER);
         }
     }
@@ -474,18 +474,18 @@ impl Relay {
             self.close(now, client.slot, code);
         }
         let room = self.rooms.remove(slot);
-        if let Some(at) = room.expire_at {
-            self.timers.unset(at, Timer::Expire(slot));
+        if let Some(timer) = room.expire {
+            self.timers.unset(timer, Timer::Expire(slot));
         }
-        if let Some(at) = room.cool_at {
-            self.timers.unset(at, Timer::Cool(slot));
+        if let Some(timer) = room.cool {
+            self.timers.unset(timer, Timer::Cool(slot));
         }
     }
 
     fn fire(&mut self, now: Time, timer: Timer) {
         match timer {
             Timer::Expire(slot) => {
-                self.rooms[slot].expire_at = None;
+                self.rooms[slot].expire = None;
                 // Messages only note their time; the timer follows when it would have fired.
                 if self.rooms[slot].channel.expires_at().is_some_and(|at| at <= now) {
                     self.remove(now, slot, CloseCode::ChannelExpired);
@@ -495,7 +495,7 @@ impl Relay {
             }
             Timer::Cool(slot) => {
                 let room = &mut self.rooms[slot];
-                room.cool_at = None;
+                room.cool = None;
                 let idle_at = room.channel.active_at() + COOL_AFTER;
                 if idle_at <= now {
                     room.cool();
@@ -504,7 +504,10 @@ impl Relay {
                     self.cool_at(slot, if idle_at > now { idle_at } else { now + COOL_AFTER });
                 }
             }
-            Timer::TokenEnd(slot) => self.close(now, slot, CloseCode::TokenExpired),
+            Timer::TokenEnd(slot) => {
+                self.sessions[slot as usize].token_end = None;
+                self.close(now, slot, CloseCode::TokenExpired);
+            }
             Timer::Cut(slot) => {
                 self.sessions[slot as usize].deadline = None;
                 self.cut(slot);
@@ -514,15 +517,11 @@ impl Relay {
 
     fn watch_expiry(&mut self, slot: u32) {
         let room = &mut self.rooms[slot];
-        room.expire_at = room.channel.expires_at();
-        if let Some(at) = room.expire_at {
-            self.timers.set(at, Timer::Expire(slot));
-        }
+        room.expire = room.channel.expires_at().map(|at| self.timers.set(at, Timer::Expire(slot)));
     }
 
     fn cool_at(&mut self, slot: u32, at: Time) {
-        self.rooms[slot].cool_at = Some(at);
-        self.timers.set(at, Timer::Cool(slot));
+        self.rooms[slot].cool = Some(self.timers.set(at, Timer::Cool(slot)));
     }
 
     /// Deletes every channel and closes their clients with 4404; says how many channels there were.
