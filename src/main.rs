@@ -61,7 +61,7 @@ fn serve(matches: &ArgMatches) -> ExitCode {
         Err(error) => {
             eprintln!("ringrelay: {error}");
             match error {
-                StartError::File(_) => ExitCode::from(WRONG_SETTING),
+                StartError::File(_) | StartError::Inherited(_) => ExitCode::from(WRONG_SETTING),
                 StartError::System(_) => ExitCode::FAILURE,
             }
         }
