@@ -11,7 +11,8 @@
 //!   channels ([`channel`]) whose logs they read ([`chunk`]);
 //! - [`metrics`] is what all of them count.
 //!
-//! [`bench`] is the load generator behind `ringrelay bench`; it shares nothing with the relay.
+//! [`bench`] is the load generator behind `ringrelay bench`, and [`install`] what `ringrelay install` puts on a host; they
+//! share nothing with the relay.
 
 pub mod config;
 
@@ -47,3 +48,4 @@ pub mod time;
 pub mod ws;
 
 pub mod bench;
+pub mod install;

@@ -9,7 +9,6 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::TryRecvError;
-use futures_channel::oneshot;
 use ringrelay::budget::Budget;
 use ringrelay::channel::{ChannelSpec, ChannelView, SlowPolicy};
 use ringrelay::front::{self, FrontHandle, FrontSettings, Listener};
