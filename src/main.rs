@@ -40,7 +40,10 @@ fn command() -> Command {
         .about("Measures a WebSocket server: throughput, latency, loss and order.");
     let install = installation("install")
         .about("Installs this program as a systemd service, and says what to run next.")
-        .after_help("Writes /usr/local/bin/ringrelay, its unit and socket unit, its user, and /etc/ringrelay.env with every setting; that file is kept if it exists.");
+        .after_help(
+            "Writes /usr/local/bin/ringrelay, its unit, socket unit and user, and /etc/ringrelay.env with every setting. That \
+             file is kept if it exists.",
+        );
     let uninstall =
         installation("uninstall").about("Takes back what install has written; settings that were changed are kept.");
     Command::new(env!("CARGO_PKG_NAME"))

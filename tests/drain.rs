@@ -67,6 +67,7 @@ fn http_says_that_the_relay_closes() {
         probe.assert_closed();
     }
     drop(clients);
+    relay.await_end().assert_clean();
 }
 
 #[test]
@@ -108,6 +109,7 @@ fn until_their_time_comes_clients_are_served() {
     third.send("the last word".to_owned());
     third.expect("the last word".to_owned());
     third.expect_close(1012);
+    relay.await_end().assert_clean();
 }
 
 #[test]

@@ -50,6 +50,8 @@ pub(super) async fn serve(
         }
     }
     stop_accepting(&front, &mut accepting).await;
+    // What has been sent by those who were let in last is read, and is then under way.
+    monoio::time::sleep(READ_PAUSE).await;
 
     front.live.end();
     if monoio::time::timeout(front.settings.stop_grace, front.live.emptied()).await.is_err() {
@@ -182,6 +184,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long the backlog has to be empty before it counts as such; and most that are taken from it, if it never is.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
 const BACKLOG_MAX: usize = 4096;
+
+/// Long enough to read what is there already.
+const READ_PAUSE: Duration = Duration::from_millis(10);
 
 /// Long enough for the runtime to go through its wait once.
 const CLOSE_PAUSE: Duration = Duration::from_millis(2);

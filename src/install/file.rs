@@ -73,7 +73,7 @@ impl File<'_> {
 
     /// Whether what is there is as it should be; `None` = nothing is there.
     fn present(&self, path: &Path) -> Result<Option<bool>, InstallError> {
-        let read = || {
+        let read = || -> io::Result<bool> {
             let mode = fs::symlink_metadata(path)?.permissions().mode() & 0o7777;
             // The rights to an operator's file are the operator's too.
             Ok((mode == self.mode || self.is_the_operators) && fs::read(path)? == self.content)

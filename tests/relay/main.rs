@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use ringrelay::channel::{
-    AdmitError, ChannelId, ChannelSpec, ClientId, CreateError, Pattern, Rights, SlowPolicy, Token,
+    AdmitError, ChannelId, ChannelSpec, ClientId, Pattern, Rights, SlowPolicy, Token,
 };
 use ringrelay::chunk::{Piece, Pieces};
 use ringrelay::relay::{Input, Limits, Output, Relay, Terms};

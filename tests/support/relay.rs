@@ -128,6 +128,11 @@ impl Relay {
         self.wait(started)
     }
 
+    /// Waits for the end of a process that has been signalled.
+    pub fn await_end(mut self) -> Ended {
+        self.wait(Instant::now())
+    }
+
     fn wait(&mut self, started: Instant) -> Ended {
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
