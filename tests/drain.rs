@@ -60,7 +60,7 @@ fn http_says_that_the_relay_closes() {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => Some(()),
         _ => None,
     });
-    for (target, status) in [("/readyz", 503), ("/healthz", 200), ("/channels", 200)] {
+    for (target, status) in [("/readyz", 503), ("/healthz", 200), ("/metrics", 200)] {
         let mut probe = probes.pop().expect("one for each");
         let response = probe.request("GET", target, None);
         assert_eq!((response.status, response.header("connection")), (status, Some("close")), "{target}");

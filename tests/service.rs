@@ -15,8 +15,8 @@ use serde_json::json;
 use support::client::Client;
 use support::eventually;
 use support::http::HttpClient;
-use support::manager::{Manager, inheriting, listener, start_with_inherited};
 use support::relay::{Relay, ringrelay};
+use support::systemd::{Manager, inheriting, listener, start_with_inherited};
 
 // What is told
 

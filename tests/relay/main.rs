@@ -5,9 +5,7 @@ mod ending;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use ringrelay::channel::{
-    AdmitError, ChannelId, ChannelSpec, ClientId, Pattern, Rights, SlowPolicy, Token,
-};
+use ringrelay::channel::{AdmitError, ChannelId, ChannelSpec, ClientId, Pattern, Rights, SlowPolicy, Token};
 use ringrelay::chunk::{Piece, Pieces};
 use ringrelay::relay::{Input, Limits, Output, Relay, Terms};
 use ringrelay::time::Time;

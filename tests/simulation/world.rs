@@ -163,13 +163,10 @@ impl World {
         self.check_counts();
         self.clients.iter().for_each(|client| client.check(RESPONSE, true));
         // Whoever is closing and does not read is cut in the end; the rest is closed by the shutdown.
-        let spread = Duration::from_secs(self.random.u64(0..3));
-        self.relay.shut_down(self.now, spread);
+        self.relay.shut_down(self.now, Duration::ZERO);
         for client in &mut self.clients {
             client.end.get_or_insert(End::AfterAll(1012));
         }
-        self.drain();
-        self.now = self.now + spread;
         self.drain();
         for index in 0..self.clients.len() {
             while let Some(sent) = self.clients[index].in_flight.as_ref().filter(|_| !self.clients[index].stalled) {
