@@ -105,8 +105,10 @@ const AFTER_INSTALL: &str = "  \
   systemd-sysusers
   systemctl daemon-reload
   systemctl enable --now ringrelay.service
-Its settings are in /etc/ringrelay.env. To have systemd listen on the port, so that nobody is refused during a restart:
-  systemctl enable --now ringrelay.socket";
+Its settings are in /etc/ringrelay.env. To have systemd listen in its place, so that nobody is refused during a restart:
+  systemctl stop ringrelay.service
+  systemctl enable --now ringrelay.socket
+  systemctl start ringrelay.service";
 
 const AFTER_UNINSTALL: &str = "  \
   systemctl daemon-reload
