@@ -1,11 +1,13 @@
-//! The command line: `ringrelay serve`, `ringrelay config`, `ringrelay bench`.
+//! The command line: `ringrelay serve`, `config`, `bench`, `install` and `uninstall`.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _};
+use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _, value_parser};
 use ringrelay::bench::BenchConfig;
 use ringrelay::config::{self, Environment, Loaded, command_line};
+use ringrelay::install::{InstallError, Installation};
 use ringrelay::server::StartError;
 use tracing_subscriber::EnvFilter;
 
@@ -20,6 +22,8 @@ fn main() -> ExitCode {
             Ok(config) => ringrelay::bench::run(&config),
             Err(error) => error.exit(),
         },
+        Some(("install", matches)) => install(matches),
+        Some(("uninstall", matches)) => end_of(installation_of(matches).uninstall(&mut say)),
         _ => unreachable!("a command is required, and these are all"),
     }
 }
@@ -29,10 +33,19 @@ fn command() -> Command {
     let config = Command::new("config")
         .about("Shows the settings that serve would run with, and where each comes from.")
         .arg(switch("json", "Prints one JSON object instead of columns."))
-        .arg(switch("markdown", "Prints the README's table of settings.").hide(true));
+        .arg(switch("markdown", "Prints the README's table of settings.").hide(true))
+        .arg(switch("environment-file", "Prints a file of variables for a service manager, all commented out."));
     // After its flags, whose documentation would take this place.
     let bench = BenchConfig::augment_args(Command::new("bench"))
         .about("Measures a WebSocket server: throughput, latency, loss and order.");
+    let install = installation("install")
+        .about("Installs this program as a systemd service, and says what to run next.")
+        .after_help(
+            "Writes /usr/local/bin/ringrelay, its unit, socket unit and user, and /etc/ringrelay.env with every setting. That \
+             file is kept if it exists.",
+        );
+    let uninstall =
+        installation("uninstall").about("Takes back what install has written; settings that were changed are kept.");
     Command::new(env!("CARGO_PKG_NAME"))
         .about("A WebSocket relay: create a channel over REST, connect, exchange messages.")
         .after_long_help(command_line::summary())
@@ -43,6 +56,19 @@ fn command() -> Command {
         .subcommand(command_line::with_settings(serve))
         .subcommand(command_line::with_settings(config))
         .subcommand(bench)
+        .subcommand(install)
+        .subcommand(uninstall)
+}
+
+/// A command about what is installed.
+fn installation(name: &'static str) -> Command {
+    let prefix = Arg::new("prefix")
+        .long("prefix")
+        .value_name("DIR")
+        .value_parser(value_parser!(PathBuf))
+        .default_value("/")
+        .help("Folder that everything goes below, as for a package or an image.");
+    Command::new(name).arg(switch("dry-run", "Says what it would do, and does nothing.")).arg(prefix)
 }
 
 fn switch(name: &'static str, help: &'static str) -> Arg {
@@ -61,7 +87,9 @@ fn serve(matches: &ArgMatches) -> ExitCode {
         Err(error) => {
             eprintln!("ringrelay: {error}");
             match error {
-                StartError::File(_) | StartError::KernelTls(_) => ExitCode::from(WRONG_SETTING),
+                StartError::File(_) | StartError::KernelTls(_) | StartError::Inherited(_) => {
+                    ExitCode::from(WRONG_SETTING)
+                }
                 StartError::System(_) => ExitCode::FAILURE,
             }
         }
@@ -73,12 +101,47 @@ fn show_config(matches: &ArgMatches) -> ExitCode {
     if matches.get_flag("markdown") {
         return print(&config::markdown());
     }
+    if matches.get_flag("environment-file") {
+        return print(&config::environment_file());
+    }
     let Some(loaded) = load(matches) else { return ExitCode::from(WRONG_SETTING) };
     for warning in &loaded.warnings {
         eprintln!("ringrelay: warning: {warning}");
     }
     let json = matches.get_flag("json");
     print(&if json { config::to_json(&loaded.settings) } else { config::to_text(&loaded.settings) })
+}
+
+/// Exit status 0, or 1 if a file could not be written.
+fn install(matches: &ArgMatches) -> ExitCode {
+    let binary = match std::env::current_exe() {
+        Ok(binary) => binary,
+        Err(error) => {
+            eprintln!("ringrelay: cannot find this program: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    end_of(installation_of(matches).install(&binary, &mut say))
+}
+
+fn installation_of(matches: &ArgMatches) -> Installation {
+    let prefix = matches.get_one::<PathBuf>("prefix").cloned().unwrap_or_else(|| PathBuf::from("/"));
+    Installation { prefix, dry_run: matches.get_flag("dry-run") }
+}
+
+/// A line for whoever installs. That it cannot be read is no reason to stop halfway.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+fn end_of(outcome: Result<(), InstallError>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ringrelay: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// The settings; `None` after saying what is wrong with them.

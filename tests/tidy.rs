@@ -9,13 +9,16 @@ use std::path::{Path, PathBuf};
 /// Who may import whom: a module of the crate and the modules it may name. Arrows point down only, so no module names
 /// one above its own line. Product code only: what stands under `#[cfg(test)]` may also look below its own level.
 const IMPORTS: &[(&str, &[&str])] = &[
-    ("main", &["server", "config", "bench"]),
-    ("server", &["front", "shard", "registry", "handoff", "config", "metrics", "tls", "jwt", "peer"]),
+    ("main", &["server", "config", "bench", "install"]),
+    (
+        "server",
+        &["service", "front", "shard", "registry", "handoff", "pulse", "config", "metrics", "tls", "jwt", "peer"],
+    ),
     (
         "front",
         &[
             "budget", "http", "route", "rest", "pages", "auth", "jwt", "peer", "tls", "handoff", "registry", "channel",
-            "config", "metrics", "ws",
+            "config", "metrics", "ws", "pulse",
         ],
     ),
     ("rest", &["budget", "http", "route", "channel", "handoff"]),
@@ -23,7 +26,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("route", &["http", "channel"]),
     ("registry", &["handoff", "channel"]),
     ("shard", &["budget", "relay", "ring", "handoff", "channel", "chunk", "time", "config", "metrics", "tls", "ws"]),
-    ("handoff", &["budget", "channel", "tls", "ws"]),
+    ("handoff", &["budget", "channel", "tls", "ws", "pulse"]),
     ("jwt", &["channel", "config"]),
     ("config", &["auth", "http", "channel"]),
     ("auth", &["http"]),
@@ -35,10 +38,13 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("tls", &["chunk"]),
     ("ring", &["chunk"]),
     ("bench", &[]),
+    ("install", &[]),
     ("budget", &[]),
     ("chunk", &[]),
     ("http", &[]),
     ("metrics", &[]),
+    ("pulse", &[]),
+    ("service", &[]),
     ("time", &[]),
     ("ws", &[]),
 ];

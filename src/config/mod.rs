@@ -8,6 +8,7 @@ mod allowed;
 pub mod command_line;
 mod effective;
 mod environment;
+mod environment_file;
 mod file;
 mod markdown;
 mod nearest;
@@ -35,6 +36,7 @@ use crate::http::Origins;
 
 pub use effective::{Effective, to_json, to_text};
 pub use environment::Environment;
+pub use environment_file::environment_file;
 pub use file::read_text;
 pub use markdown::markdown;
 pub use origin::Origin;

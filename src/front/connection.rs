@@ -338,7 +338,7 @@ impl Connection {
             if let Poll::Ready((result, buffer)) = read.as_mut().poll(cx) {
                 return Poll::Ready(Ok((result, buffer)));
             }
-            if stops_with_front && self.front.live.is_draining() {
+            if stops_with_front && self.front.live.is_ending() {
                 return Poll::Ready(Err(Received::Stopped));
             }
             time_is_up.as_mut().poll(cx).map(|()| Err(Received::TimedOut))

@@ -126,4 +126,4 @@ impl Relay {
 }
 
 /// How long a connection may take to end once a close frame was queued for it.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

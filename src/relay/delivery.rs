@@ -74,6 +74,7 @@ impl Relay {
         if !session.may_publish {
             return self.end(now, slot, CloseCode::MayNotPublish);
         }
+        self.messages += 1;
         let listens = matches!(membership, Membership::Listener(_));
         let room = &mut self.rooms[room_slot];
         let channel = &mut room.channel;

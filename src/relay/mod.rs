@@ -6,6 +6,7 @@
 mod closing;
 mod compression;
 mod delivery;
+mod departure;
 mod flush;
 mod heartbeat;
 mod limits;
@@ -27,10 +28,12 @@ use crate::ws::deflate::Window;
 use crate::ws::{CloseCode, Decoder, Opcode};
 
 pub use crate::session::SEND_LEN_MAX;
+pub use closing::CLOSE_TIMEOUT;
 pub use limits::{Limits, TURN_LEN_MAX};
 pub use tally::Tally;
 
 use compression::Codec;
+use departure::Departure;
 use heartbeat::Heartbeat;
 use rooms::Rooms;
 use timers::{Timer, Timers};
@@ -111,8 +114,10 @@ pub struct Relay {
     /// Bytes that were made of what was taken in, and are many times as long or take as much time: the errors that clients
     /// were told, what was inflated, and what is compressed. What is over a turn's fill counts in the turns after it.
     made_len: usize,
-    /// Set once the relay closes: nobody is admitted any more.
-    shutting_down: bool,
+    /// Messages taken in so far.
+    messages: u64,
+    /// Set once the relay closes: nobody is admitted any more, and who is there is to go.
+    departure: Option<Departure>,
 }
 
 impl Relay {
@@ -138,7 +143,8 @@ impl Relay {
             outputs: Vec::new(),
             taken_len: 0,
             made_len: 0,
-            shutting_down: false,
+            messages: 0,
+            departure: None,
         }
     }
 
@@ -147,7 +153,7 @@ impl Relay {
     /// # Errors
     /// The id is taken, or the relay is closing.
     pub fn create(&mut self, now: Time, spec: ChannelSpec) -> Result<ChannelView, CreateError> {
-        if self.shutting_down {
+        if self.departure.is_some() {
             return Err(CreateError::ShuttingDown);
         }
         if self.is_out_of_memory() {
@@ -183,7 +189,7 @@ impl Relay {
     /// # Errors
     /// There is no such channel, the token is wrong, the channel is full, or the relay is closing.
     pub fn admit(&mut self, id: &ChannelId, token: Option<&str>) -> Result<Place, AdmitError> {
-        if self.shutting_down {
+        if self.departure.is_some() {
             return Err(AdmitError::ShuttingDown);
         }
         if self.is_out_of_memory() {
@@ -212,7 +218,7 @@ impl Relay {
         self.joined = self.joined.wrapping_add(1);
         let (serial, message_len_max) = (self.joined, self.limits.message_len_max);
         match self.rooms.at(place) {
-            Some(room) if !self.shutting_down => {
+            Some(room) if self.departure.is_none() => {
                 room.channel.release();
                 let (log, head) = (&room.channel.log, room.channel.log.head());
                 // One that gets nothing of the log must not hold it: neither its history nor what follows.
@@ -232,7 +238,7 @@ impl Relay {
                 entry.insert(Box::new(session));
             }
             gone => {
-                let code = if gone.is_some() { CloseCode::GoingAway } else { CloseCode::ChannelDeleted };
+                let code = if gone.is_some() { CloseCode::ServiceRestart } else { CloseCode::ChannelDeleted };
                 if let Some(room) = gone {
                     room.channel.release();
                 }
@@ -280,14 +286,13 @@ impl Relay {
         }
     }
 
-    /// Closes every connection with 1001 and admits no more. What is left at the end of `grace` is cut.
-    pub fn shut_down(&mut self, now: Time, grace: Duration) {
-        self.shutting_down = true;
-        let slots: Vec<u32> = self.sessions.iter().map(|(slot, _)| slot as u32).collect();
-        for slot in slots {
-            self.close(now, slot, CloseCode::GoingAway);
-            self.set_deadline(slot, now + grace);
-        }
+    /// Closes every connection with 1012, one after the other over `spread`, and admits no more. Until its time comes a
+    /// client sends and gets messages as before; those that are being sent something come last. Who does not answer the
+    /// close is cut [`CLOSE_TIMEOUT`] later.
+    pub fn shut_down(&mut self, now: Time, spread: Duration) {
+        let (busy, idle): (Vec<_>, Vec<_>) = self.sessions.iter().partition(|(_, session)| session.is_sending());
+        let slots = idle.into_iter().chain(busy).map(|(slot, _)| slot as u32).collect();
+        self.departure = Some(Departure::new(now, spread, slots, u64::from(self.shard)));
     }
 
     /// Whether messages of this client still count, and those of others still go to it.
@@ -305,6 +310,11 @@ impl Relay {
         self.rooms.len()
     }
 
+    /// How many messages have come.
+    pub fn message_count(&self) -> u64 {
+        self.messages
+    }
+
     /// Whether connections are left.
     pub fn has_clients(&self) -> bool {
         !self.sessions.is_empty()
@@ -313,7 +323,8 @@ impl Relay {
     /// When [`drain`](Self::drain) has something to do even if nothing happens.
     pub fn next_deadline(&self) -> Option<Time> {
         let beat = self.heartbeat.as_ref().filter(|_| !self.sessions.is_empty()).map(Heartbeat::next_at);
-        self.timers.next().into_iter().chain(beat).min()
+        let departure = self.departure.as_ref().and_then(Departure::next_at);
+        self.timers.next().into_iter().chain(beat).chain(departure).min()
     }
 
     /// What has happened since the last time.
@@ -327,6 +338,7 @@ impl Relay {
             self.fire(now, timer);
         }
         self.beat(now);
+        self.see_off(now);
         self.reclaim(now);
         self.flush_logs(now, &mut emit);
         self.send_queued(now, &mut emit);
@@ -369,6 +381,15 @@ impl Relay {
                     session.silent_for += 1;
                     self.push(slot as u32, Opcode::Ping, &[]);
                 }
+            }
+        }
+    }
+
+    /// Closes those whose time has come, once the relay ends.
+    fn see_off(&mut self, now: Time) {
+        while let Some(slot) = self.departure.as_mut().and_then(|departure| departure.take_due(now)) {
+            if self.sessions.contains(slot as usize) {
+                self.close(now, slot, CloseCode::ServiceRestart);
             }
         }
     }

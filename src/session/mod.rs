@@ -216,7 +216,7 @@ impl Session {
         debug_assert!(self.phase == Phase::Open);
         self.farewell = Some(code);
         let (phase, log_end) = match code {
-            CloseCode::GoingAway | CloseCode::ChannelDeleted | CloseCode::ChannelExpired => {
+            CloseCode::ServiceRestart | CloseCode::ChannelDeleted | CloseCode::ChannelExpired => {
                 (Phase::Closing, LogEnd::At(head))
             }
             CloseCode::SlowConsumer | CloseCode::TokenExpired => (Phase::Closing, LogEnd::NextRecord),

@@ -43,9 +43,10 @@ impl Shard {
             }
             ToShard::Join(join) => self.join(now, join),
             ToShard::Leave { place } => self.relay.leave(place),
-            ToShard::Shutdown { grace } => {
+            ToShard::Beat(beat) => beat.answer(),
+            ToShard::Shutdown { spread } => {
                 self.ending = true;
-                self.relay.shut_down(now, grace);
+                self.relay.shut_down(now, spread);
             }
         }
     }

@@ -20,6 +20,7 @@ use crate::channel::ClientId;
 use crate::config::ServeConfig;
 use crate::handoff::{Mailbox, ShardHandle};
 use crate::metrics;
+pub use crate::relay::CLOSE_TIMEOUT;
 use crate::relay::{Input, Limits, Output, Relay, SEND_LEN_MAX, TURN_LEN_MAX};
 use crate::ring::{Arrival, Completion, Ring, RingSize};
 use crate::time::Time;

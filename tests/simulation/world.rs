@@ -133,9 +133,9 @@ impl World {
         self.clients.iter().for_each(|client| client.check(true));
         self.seen.compressed = self.clients.iter().map(|client| client.compressed).sum();
         // Whoever is closing and does not read is cut in the end; the rest is closed by the shutdown.
-        self.relay.shut_down(self.now, Duration::from_secs(1));
+        self.relay.shut_down(self.now, Duration::ZERO);
         for client in &mut self.clients {
-            client.end.get_or_insert(End::AfterAll(1001));
+            client.end.get_or_insert(End::AfterAll(1012));
         }
         self.drain();
         for index in 0..self.clients.len() {

@@ -1,11 +1,11 @@
 //! The core in virtual time, one behaviour a test.
 
+mod ending;
+
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use ringrelay::channel::{
-    AdmitError, ChannelId, ChannelSpec, ClientId, CreateError, Pattern, Rights, SlowPolicy, Token,
-};
+use ringrelay::channel::{AdmitError, ChannelId, ChannelSpec, ClientId, Pattern, Rights, SlowPolicy, Token};
 use ringrelay::chunk::{Piece, Pieces};
 use ringrelay::relay::{Input, Limits, Output, Relay, Terms};
 use ringrelay::time::Time;
@@ -275,27 +275,6 @@ fn a_place_in_a_deleted_channel_fits_no_other() {
     assert_eq!(sent.iter().flat_map(|(_, bytes)| bytes.clone()).take(7).collect::<Vec<_>>(), b"101\x88\x11\x11\x34");
     assert!(sent.iter().all(|(to, _)| *to == client));
     assert_eq!(relay.read(at(0), &ChannelId::parse("second").unwrap()).unwrap().clients, 0);
-}
-
-#[test]
-fn a_shutdown_closes_all_and_cuts_who_does_not_answer() {
-    let (mut relay, clients) = with_clients(spec("c", Pattern::PubSub), 3);
-    relay.shut_down(at(10), Duration::from_millis(500));
-    let sent = complete_all(&mut relay, at(10));
-    assert_eq!(sent.len(), 3);
-    assert!(sent.iter().all(|(_, bytes)| bytes[2..4] == 1001u16.to_be_bytes()));
-    // One answers, and then closes its side too.
-    relay.receive(at(20), clients[0], &mut [0x88, 0x80, 0, 0, 0, 0]);
-    assert!(matches!(drain(&mut relay, at(20))[..], [Output::ShutWrite(_)]));
-    relay.handle(at(21), clients[0], Input::Hangup);
-    complete_all(&mut relay, at(21));
-    assert!(relay.has_clients());
-    assert!(relay.next_deadline().is_some_and(|deadline| deadline <= at(510)), "the driver wakes in time");
-    assert_eq!(drain(&mut relay, at(509)).len(), 0);
-    assert_eq!(relay.next_deadline(), Some(at(510)));
-    assert_eq!(drain(&mut relay, at(510)).len(), 2);
-    let refused = relay.create(at(11), spec("d", Pattern::Echo)).unwrap_err();
-    assert_eq!(refused, CreateError::ShuttingDown);
 }
 
 #[test]
