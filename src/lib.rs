@@ -11,6 +11,7 @@
 //!   channels ([`channel`]) whose logs they read ([`chunk`]);
 //! - [`metrics`] is what all of them count.
 //!
+//! [`doctor`] holds a host against the advice of [`tuning`]; the relay does not need them.
 //! [`bench`] is the load generator behind `ringrelay bench`; it shares nothing with the relay.
 
 pub mod config;
@@ -43,5 +44,8 @@ pub mod relay;
 pub mod session;
 pub mod time;
 pub mod ws;
+
+pub mod doctor;
+pub mod tuning;
 
 pub mod bench;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Who may import whom: a module of the crate and the modules it may name. Arrows point down only, so no module names
 /// one above its own line. Product code only: what stands under `#[cfg(test)]` may also look below its own level.
 const IMPORTS: &[(&str, &[&str])] = &[
-    ("main", &["server", "config", "bench"]),
+    ("main", &["server", "config", "doctor", "tuning", "bench"]),
     ("server", &["front", "shard", "registry", "handoff", "config", "metrics", "tls", "jwt", "peer"]),
     (
         "front",
@@ -18,6 +18,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "config", "metrics", "ws",
         ],
     ),
+    ("doctor", &["tuning", "ring"]),
     ("rest", &["budget", "http", "route", "channel", "handoff"]),
     ("pages", &["http", "route"]),
     ("route", &["http", "channel"]),
@@ -35,6 +36,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("tls", &["chunk"]),
     ("ring", &["chunk"]),
     ("bench", &[]),
+    ("tuning", &[]),
     ("budget", &[]),
     ("chunk", &[]),
     ("http", &[]),
