@@ -260,7 +260,7 @@ fn join(thread: JoinHandle<()>) {
 }
 
 /// Connections that may wait to be accepted, if the system's limit (`net.core.somaxconn`) allows as many.
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 
 /// A third of the weight of a shard.
 const FRONT_NICENESS: i32 = 5;

@@ -19,11 +19,12 @@ pub(super) fn interrupts(host: &Host) -> Outcome {
             continue;
         }
         found.push(format!("{card}: {} interrupts on {} of {cores} cores", interrupts.len(), cores_used.len()));
-        if cores_used.len() < interrupts.len().min(cores) {
+        let queues = receive_queues_of(host, &card).len();
+        if cores_used.len() < queues.min(cores) {
             narrow.get_or_insert(card);
         }
     }
-    judge(found, narrow, "each on a core of its own, as far as there are")
+    judge(found, narrow, "each queue's on a core of its own, as far as there are")
 }
 
 pub(super) fn receive_queues(host: &Host) -> Outcome {
@@ -31,10 +32,9 @@ pub(super) fn receive_queues(host: &Host) -> Outcome {
     let mut found = Vec::new();
     let mut narrow = None;
     for card in cards(host) {
-        let folder = format!("{CARDS}/{card}/queues");
-        let queues: Vec<String> = host.names(&folder).into_iter().filter(|name| name.starts_with("rx-")).collect();
+        let queues = receive_queues_of(host, &card);
         let is_passed_on = |queue: &String| {
-            let mask = host.text(&format!("{folder}/{queue}/rps_cpus")).unwrap_or_default();
+            let mask = host.text(&format!("{CARDS}/{card}/queues/{queue}/rps_cpus")).unwrap_or_default();
             mask.contains(|digit| !matches!(digit, '0' | ','))
         };
         let passed_on = queues.iter().filter(|queue| is_passed_on(queue)).count();
@@ -59,6 +59,10 @@ fn judge(found: Vec<String>, narrow: Option<String>, wanted: &str) -> Outcome {
 /// The interfaces that belong to a device: not loopback, bridges and other ones of software.
 fn cards(host: &Host) -> Vec<String> {
     host.names(CARDS).into_iter().filter(|name| host.is_there(&format!("{CARDS}/{name}/device"))).collect()
+}
+
+fn receive_queues_of(host: &Host, card: &str) -> Vec<String> {
+    host.names(&format!("{CARDS}/{card}/queues")).into_iter().filter(|name| name.starts_with("rx-")).collect()
 }
 
 /// The numbers of a card's interrupts; those of a virtio card belong to the device above it.
