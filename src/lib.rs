@@ -11,6 +11,7 @@
 //!   channels ([`channel`]) whose logs they read ([`chunk`]);
 //! - [`metrics`] is what all of them count.
 //!
+//! [`doctor`] holds a host against the advice of [`tuning`]; the relay does not need them.
 //! [`bench`] is the load generator behind `ringrelay bench`, and [`install`] what `ringrelay install` puts on a host; they
 //! share nothing with the relay.
 
@@ -46,6 +47,9 @@ pub mod relay;
 pub mod session;
 pub mod time;
 pub mod ws;
+
+pub mod doctor;
+pub mod tuning;
 
 pub mod bench;
 pub mod install;

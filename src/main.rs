@@ -1,4 +1,4 @@
-//! The command line: `ringrelay serve`, `config`, `bench`, `install` and `uninstall`.
+//! The command line: `ringrelay serve`, `config`, `doctor`, `bench`, `install` and `uninstall`.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -7,8 +7,10 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _, value_parser};
 use ringrelay::bench::BenchConfig;
 use ringrelay::config::{self, Environment, Loaded, command_line};
+use ringrelay::doctor::{self, Host, Verdict};
 use ringrelay::install::{InstallError, Installation};
 use ringrelay::server::StartError;
+use ringrelay::tuning::Emission;
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
@@ -18,6 +20,7 @@ fn main() -> ExitCode {
     match command().get_matches().subcommand() {
         Some(("serve", matches)) => serve(matches),
         Some(("config", matches)) => show_config(matches),
+        Some(("doctor", matches)) => doctor(matches),
         Some(("bench", matches)) => match BenchConfig::from_arg_matches(matches) {
             Ok(config) => ringrelay::bench::run(&config),
             Err(error) => error.exit(),
@@ -35,6 +38,30 @@ fn command() -> Command {
         .arg(switch("json", "Prints one JSON object instead of columns."))
         .arg(switch("markdown", "Prints the README's table of settings.").hide(true))
         .arg(switch("environment-file", "Prints a file of variables for a service manager, all commented out."));
+    let doctor = Command::new("doctor")
+        .about("Says what this host lacks for a relay, and the commands that mend it.")
+        .arg(switch("json", "Prints one JSON object: version, verdict, and checks with id, verdict, found, wanted, fix, why."))
+        .arg(
+            Arg::new("pid")
+                .long("pid")
+                .value_name("PID")
+                .value_parser(value_parser!(u32).range(1..))
+                .help("Looks at the limits of this running relay, instead of those of the shell."),
+        )
+        .arg(
+            Arg::new("emit")
+                .long("emit")
+                .value_name("FILE")
+                .value_parser(Emission::ALL.map(Emission::word))
+                .conflicts_with_all(["json", "pid"])
+                .help("Checks nothing, and prints the file of sysctls, of limits for systemd or sessions, or the guide."),
+        )
+        .after_help(
+            "Verdicts: ok, advice (it could run better or has less room), problem (it does not start, refuses clients or \
+             loses packets), unknown (it cannot be told from here).\n\
+             Exit status: 0 if there is neither advice nor a problem, 1 for advice, 3 for problems; 2 if the command line \
+             is wrong.",
+        );
     // After its flags, whose documentation would take this place.
     let bench = BenchConfig::augment_args(Command::new("bench"))
         .about("Measures a WebSocket server: throughput, latency, loss and order.");
@@ -55,6 +82,7 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(command_line::with_settings(serve))
         .subcommand(command_line::with_settings(config))
+        .subcommand(doctor)
         .subcommand(bench)
         .subcommand(install)
         .subcommand(uninstall)
@@ -144,6 +172,26 @@ fn end_of(outcome: Result<(), InstallError>) -> ExitCode {
     }
 }
 
+/// Exit status 0, 1 for advice, 3 for problems, 2 if the command line is wrong.
+fn doctor(matches: &ArgMatches) -> ExitCode {
+    if let Some(emission) = matches.get_one::<String>("emit").and_then(|word| Emission::of_word(word)) {
+        return print(&emission.text());
+    }
+    let host = Host::local(matches.get_one("pid").copied());
+    if !host.has_process() {
+        eprintln!("ringrelay: pid: there is no such process");
+        return ExitCode::from(WRONG_SETTING);
+    }
+    let findings = doctor::examine(&host);
+    let json = matches.get_flag("json");
+    let printed = print(&if json { doctor::to_json(&findings) } else { doctor::to_text(&findings) });
+    match doctor::worst(&findings) {
+        Verdict::Ok | Verdict::Unknown => printed,
+        Verdict::Advice => ExitCode::from(ADVICE),
+        Verdict::Problem => ExitCode::from(PROBLEM),
+    }
+}
+
 /// The settings; `None` after saying what is wrong with them.
 fn load(matches: &ArgMatches) -> Option<Loaded> {
     match config::load(matches, &Environment::of_process(), &config::read_text) {
@@ -176,3 +224,9 @@ fn print(text: &str) -> ExitCode {
 
 /// The exit status of clap's own refusals too.
 const WRONG_SETTING: u8 = 2;
+
+/// Of the doctor's.
+const ADVICE: u8 = 1;
+
+/// Of the doctor's: 2 is for wrong command lines.
+const PROBLEM: u8 = 3;

@@ -28,6 +28,9 @@ use attendance::Attendance;
 use files::Files;
 use listeners::Listeners;
 
+#[cfg(test)]
+pub(crate) use listeners::BACKLOG;
+
 /// Runs the relay until SIGTERM or SIGINT, and says on standard output where it listens once it does. Whoever runs it as a
 /// service is told too.
 ///

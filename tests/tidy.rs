@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Who may import whom: a module of the crate and the modules it may name. Arrows point down only, so no module names
 /// one above its own line. Product code only: what stands under `#[cfg(test)]` may also look below its own level.
 const IMPORTS: &[(&str, &[&str])] = &[
-    ("main", &["server", "config", "bench", "install"]),
+    ("main", &["server", "config", "doctor", "tuning", "bench", "install"]),
     (
         "server",
         &["service", "front", "shard", "registry", "handoff", "pulse", "config", "metrics", "tls", "jwt", "peer"],
@@ -21,6 +21,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "config", "metrics", "ws", "pulse",
         ],
     ),
+    ("doctor", &["tuning", "ring"]),
     ("rest", &["budget", "http", "route", "channel", "handoff"]),
     ("pages", &["http", "route"]),
     ("route", &["http", "channel"]),
@@ -39,6 +40,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("ring", &["chunk"]),
     ("bench", &[]),
     ("install", &[]),
+    ("tuning", &[]),
     ("budget", &[]),
     ("chunk", &[]),
     ("http", &[]),

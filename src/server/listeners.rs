@@ -68,4 +68,4 @@ fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
 }
 
 /// Connections that may wait to be accepted, if the system's limit (`net.core.somaxconn`) allows as many.
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
