@@ -11,10 +11,11 @@
 //!   channels ([`channel`]) whose logs they read ([`chunk`]);
 //! - [`metrics`] is what all of them count.
 //!
-//! [`bench`] is the load generator behind `ringrelay bench`; it shares nothing with the relay.
+//! [`bench`] is the load generator behind `ringrelay bench`; it shares nothing with the relay. [`health`] asks a relay how it is.
 
 pub mod config;
 
+pub mod health;
 pub mod server;
 
 pub mod auth;

@@ -1,11 +1,13 @@
-//! The command line: `ringrelay serve`, `ringrelay config`, `ringrelay bench`.
+//! The command line: `ringrelay serve`, `ringrelay config`, `ringrelay health`, `ringrelay bench`.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _};
 use ringrelay::bench::BenchConfig;
 use ringrelay::config::{self, Environment, Loaded, command_line};
+use ringrelay::health::{Inquiry, Probe};
 use ringrelay::server::StartError;
 use tracing_subscriber::EnvFilter;
 
@@ -16,6 +18,7 @@ fn main() -> ExitCode {
     match command().get_matches().subcommand() {
         Some(("serve", matches)) => serve(matches),
         Some(("config", matches)) => show_config(matches),
+        Some(("health", matches)) => health(matches),
         Some(("bench", matches)) => match BenchConfig::from_arg_matches(matches) {
             Ok(config) => ringrelay::bench::run(&config),
             Err(error) => error.exit(),
@@ -30,6 +33,10 @@ fn command() -> Command {
         .about("Shows the settings that serve would run with, and where each comes from.")
         .arg(switch("json", "Prints one JSON object instead of columns."))
         .arg(switch("markdown", "Prints the README's table of settings.").hide(true));
+    let health = Command::new("health")
+        .about("Asks the relay that runs with these settings whether it takes requests: status 0, or 1.")
+        .arg(Arg::new("url").long("url").value_name("URL").help("Asks here instead, without any token."))
+        .arg(switch("live", "Asks /healthz, whether it lives, instead of /readyz.").conflicts_with("url"));
     // After its flags, whose documentation would take this place.
     let bench = BenchConfig::augment_args(Command::new("bench"))
         .about("Measures a WebSocket server: throughput, latency, loss and order.");
@@ -42,6 +49,7 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(command_line::with_settings(serve))
         .subcommand(command_line::with_settings(config))
+        .subcommand(command_line::with_settings(health))
         .subcommand(bench)
 }
 
@@ -81,6 +89,25 @@ fn show_config(matches: &ArgMatches) -> ExitCode {
     print(&if json { config::to_json(&loaded.settings) } else { config::to_text(&loaded.settings) })
 }
 
+/// Exit status 0 if the relay is well, else 1, for settings that are wrong too: 2 has no meaning to those who ask.
+fn health(matches: &ArgMatches) -> ExitCode {
+    let inquiry = match matches.get_one::<String>("url") {
+        Some(url) => Inquiry::of_url(url),
+        None => {
+            let Some(loaded) = load(matches) else { return ExitCode::FAILURE };
+            let probe = if matches.get_flag("live") { Probe::Live } else { Probe::Ready };
+            Inquiry::of_settings(&loaded.config, probe)
+        }
+    };
+    match inquiry.and_then(|inquiry| inquiry.ask(PATIENCE)) {
+        Ok(answer) => print(&format!("{answer}\n")),
+        Err(unwell) => {
+            eprintln!("ringrelay: {unwell}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// The settings; `None` after saying what is wrong with them.
 fn load(matches: &ArgMatches) -> Option<Loaded> {
     match config::load(matches, &Environment::of_process(), &config::read_text) {
@@ -110,6 +137,9 @@ fn print(text: &str) -> ExitCode {
         _ => ExitCode::SUCCESS,
     }
 }
+
+/// How long a relay may take to say how it is: a shard that is stuck does not keep its front from answering.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The exit status of clap's own refusals too.
 const WRONG_SETTING: u8 = 2;

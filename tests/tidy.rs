@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 /// Who may import whom: a module of the crate and the modules it may name. Arrows point down only, so no module names
 /// one above its own line. Product code only: what stands under `#[cfg(test)]` may also look below its own level.
 const IMPORTS: &[(&str, &[&str])] = &[
-    ("main", &["server", "config", "bench"]),
+    ("main", &["server", "health", "config", "bench"]),
+    ("health", &["config", "bench"]),
     ("server", &["front", "shard", "registry", "handoff", "config", "metrics", "tls", "jwt", "peer"]),
     (
         "front",
