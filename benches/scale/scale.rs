@@ -105,7 +105,7 @@ impl Crowd {
     fn new(wanted: usize, address: SocketAddr, source: Ipv4Addr, request: Vec<u8>, bare: bool) -> Outcome<Crowd> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let flags = EventFlags::IN | EventFlags::RDHUP;
-        epoll::add(&epoll, rustix::stdio::stdin(), EventData::new_u64(STDIN), flags)?;
+        epoll::add(&epoll, io::stdin(), EventData::new_u64(STDIN), flags)?;
         Ok(Crowd {
             epoll,
             events: Vec::with_capacity(UNDER_WAY_MAX),
