@@ -13,10 +13,11 @@
 //!
 //! [`doctor`] holds a host against the advice of [`tuning`]; the relay does not need them.
 //! [`bench`] is the load generator behind `ringrelay bench`, and [`install`] what `ringrelay install` puts on a host; they
-//! share nothing with the relay.
+//! share nothing with the relay. [`health`] asks a relay how it is.
 
 pub mod config;
 
+pub mod health;
 pub mod server;
 pub mod service;
 

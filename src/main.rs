@@ -1,13 +1,15 @@
-//! The command line: `ringrelay serve`, `config`, `doctor`, `bench`, `install` and `uninstall`.
+//! The command line: `ringrelay serve`, `config`, `doctor`, `health`, `bench`, `install` and `uninstall`.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _, value_parser};
 use ringrelay::bench::BenchConfig;
 use ringrelay::config::{self, Environment, Loaded, command_line};
 use ringrelay::doctor::{self, Host, Verdict};
+use ringrelay::health::{Inquiry, Probe};
 use ringrelay::install::{InstallError, Installation};
 use ringrelay::server::StartError;
 use ringrelay::tuning::Emission;
@@ -21,6 +23,7 @@ fn main() -> ExitCode {
         Some(("serve", matches)) => serve(matches),
         Some(("config", matches)) => show_config(matches),
         Some(("doctor", matches)) => doctor(matches),
+        Some(("health", matches)) => health(matches),
         Some(("bench", matches)) => match BenchConfig::from_arg_matches(matches) {
             Ok(config) => ringrelay::bench::run(&config),
             Err(error) => error.exit(),
@@ -62,6 +65,10 @@ fn command() -> Command {
              Exit status: 0 if there is neither advice nor a problem, 1 for advice, 3 for problems; 2 if the command line \
              is wrong.",
         );
+    let health = Command::new("health")
+        .about("Asks the relay that runs with these settings whether it takes requests: status 0, or 1.")
+        .arg(Arg::new("url").long("url").value_name("URL").help("Asks here instead, without any token."))
+        .arg(switch("live", "Asks /healthz, whether it lives, instead of /readyz.").conflicts_with("url"));
     // After its flags, whose documentation would take this place.
     let bench = BenchConfig::augment_args(Command::new("bench"))
         .about("Measures a WebSocket server: throughput, latency, loss and order.");
@@ -83,6 +90,7 @@ fn command() -> Command {
         .subcommand(command_line::with_settings(serve))
         .subcommand(command_line::with_settings(config))
         .subcommand(doctor)
+        .subcommand(command_line::with_settings(health))
         .subcommand(bench)
         .subcommand(install)
         .subcommand(uninstall)
@@ -172,6 +180,25 @@ fn end_of(outcome: Result<(), InstallError>) -> ExitCode {
     }
 }
 
+/// Exit status 0 if the relay is well, else 1, for settings that are wrong too: 2 has no meaning to those who ask.
+fn health(matches: &ArgMatches) -> ExitCode {
+    let inquiry = match matches.get_one::<String>("url") {
+        Some(url) => Inquiry::of_url(url),
+        None => {
+            let Some(loaded) = load(matches) else { return ExitCode::FAILURE };
+            let probe = if matches.get_flag("live") { Probe::Live } else { Probe::Ready };
+            Inquiry::of_settings(&loaded.config, probe)
+        }
+    };
+    match inquiry.and_then(|inquiry| inquiry.ask(PATIENCE)) {
+        Ok(answer) => print(&format!("{answer}\n")),
+        Err(unwell) => {
+            eprintln!("ringrelay: {unwell}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Exit status 0, 1 for advice, 3 for problems, 2 if the command line is wrong.
 fn doctor(matches: &ArgMatches) -> ExitCode {
     if let Some(emission) = matches.get_one::<String>("emit").and_then(|word| Emission::of_word(word)) {
@@ -221,6 +248,9 @@ fn print(text: &str) -> ExitCode {
         _ => ExitCode::SUCCESS,
     }
 }
+
+/// How long a relay may take to say how it is: a shard that is stuck does not keep its front from answering.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The exit status of clap's own refusals too.
 const WRONG_SETTING: u8 = 2;
