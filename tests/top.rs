@@ -123,6 +123,36 @@ fn behind_a_trusted_proxy_nobody_is_the_host_itself() {
 }
 
 #[test]
+fn a_proxy_header_that_names_the_host_itself_makes_nobody_the_host() {
+    let flags = ["--proxy-protocol", "--trusted-proxies", "127.0.0.1"];
+    let headers: [&[u8]; 4] = [
+        b"PROXY TCP4 127.0.0.1 127.0.0.1 4000 80\r\n",
+        b"PROXY TCP4 127.0.0.9 127.0.0.1 4000 80\r\n",
+        b"PROXY TCP6 ::1 ::1 4000 80\r\n",
+        // The proxy itself.
+        b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+    ];
+    let relay = Relay::start_with(&flags);
+    let ask = |relay: &Relay, header: &[u8], fields: &str| {
+        let mut client = HttpClient::connect(relay.address());
+        client.send(header);
+        client.send(format!("GET /admin/top HTTP/1.1\r\nHost: {}\r\n{fields}\r\n", relay.address()));
+        client.response()
+    };
+    for header in headers {
+        let response = ask(&relay, header, "");
+        response.assert_refusal(403);
+        assert_eq!(response.json()["error"]["code"], "not_local", "{}", header.escape_ascii());
+    }
+    let guarded = [&flags[..], &["--auth", "--token", "of-the-api", "--auth-resources", "GET:/admin"]].concat();
+    let relay = Relay::start_with(&guarded);
+    for header in headers {
+        ask(&relay, header, "").assert_refusal(401);
+        assert_eq!(ask(&relay, header, "Authorization: Bearer of-the-api\r\n").status, 200);
+    }
+}
+
+#[test]
 fn where_a_rule_guards_it_the_token_opens_it_from_anywhere() {
     let relay = Relay::start_with(&["--auth", "--token", "of-the-api", "--auth-resources", "GET:/admin"]);
     for target in ["/admin/top", "/admin/top/", "/%61dmin/top"] {

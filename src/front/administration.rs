@@ -11,7 +11,8 @@ use crate::metrics::Refusal;
 use crate::rest::{self, ApiError, TopRefusal, TopShard};
 
 /// Lets the operator in. Where no rule of the API's authentication guards the path, that is who asks on this host, directly,
-/// and is no web page: a page could be shown from anywhere, and a proxy on this host lets anyone in.
+/// and is no web page: a page could be shown from anywhere, and a proxy on this host lets anyone in. With the PROXY protocol nobody
+/// asks directly, and a header may name any source, even this host.
 ///
 /// # Errors
 /// Somebody else asks.
@@ -20,7 +21,8 @@ pub(super) fn check(front: &Front, request: Request<'_>, client: IpAddr) -> Resu
         return Ok(());
     }
     let fields = request.head.fields(request.received);
-    let came_direct = request.visitor.is_local() && client.to_canonical().is_loopback();
+    let came_direct =
+        !front.settings.proxy_protocol && request.visitor.is_local() && client.to_canonical().is_loopback();
     let was_passed_on = FORWARDED.iter().any(|name| fields.has(name));
     let is_of_page = fields.has("origin") || fields.has("sec-fetch-site");
     // A page whose name was made to lead here says that name.

@@ -9,8 +9,6 @@ mod journald;
 mod level;
 mod refusals;
 
-use std::io;
-
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt, registry, reload};
@@ -18,16 +16,15 @@ use tracing_subscriber::{EnvFilter, fmt, registry, reload};
 use crate::config::LogFormat;
 
 pub use announcement::announce;
+pub use level::Level;
 pub use refusals::RefusalLog;
 
 use form::Form;
 use journald::Journald;
 
-/// Logs from now on, at `level`, the directives of an `EnvFilter`. SIGUSR1 and SIGUSR2 change the level.
-///
-/// # Errors
-/// No thread could be started that waits for these signals.
-pub fn start(format: LogFormat, level: &str) -> io::Result<()> {
+/// Logs from now on, at `level`, the directives of an `EnvFilter`. Starts no thread: the level that it returns can be changed by
+/// signals once there may be some.
+pub fn start(format: LogFormat, level: &str) -> Level {
     let form = Form::of_stdout(format);
     announcement::set_form(form);
     let (filter, handle) = reload::Layer::new(EnvFilter::new(level));
@@ -40,7 +37,7 @@ pub fn start(format: LogFormat, level: &str) -> io::Result<()> {
         }
         Form::Journald => registry.with(fmt::layer().with_ansi(false).event_format(Journald)).init(),
     }
-    level::watch(level.to_owned(), move |directives| {
+    Level::new(level, move |directives| {
         // Fails when the subscriber is gone, and with it the log.
         let _ = handle.reload(EnvFilter::new(directives));
     })

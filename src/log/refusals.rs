@@ -87,7 +87,7 @@ fn is_refusal(how: Closing) -> bool {
         | Closing::SlowConsumer => true,
         Closing::Client
         | Closing::Lost
-        | Closing::GoingAway
+        | Closing::ServiceRestart
         | Closing::TokenEnded
         | Closing::ChannelDeleted
         | Closing::ChannelExpired => false,

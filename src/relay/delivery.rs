@@ -5,6 +5,7 @@ use crate::session::{Phase, opcode_of, push_frame};
 use crate::time::Time;
 use crate::ws::{CloseCode, Decoder, Event, MessageKind, Opcode, server_header};
 
+use super::compression::compressing_len;
 use super::{Relay, TURN_LEN_MAX};
 
 impl Relay {
@@ -68,12 +69,12 @@ impl Relay {
 
     /// Passes a message on as the pattern of its channel says.
     pub(super) fn deliver(&mut self, now: Time, slot: u32, kind: MessageKind, payload: &[u8]) {
-        self.traffic.receive(payload.len());
         let session = &mut self.sessions[slot as usize];
         let (room_slot, membership) = session.place.expect("an open session is in a channel");
         if !session.may_publish {
             return self.end(now, slot, CloseCode::MayNotPublish);
         }
+        self.traffic.receive(payload.len());
         let listens = matches!(membership, Membership::Listener(_));
         let room = &mut self.rooms[room_slot];
         let channel = &mut room.channel;
@@ -91,9 +92,15 @@ impl Relay {
                 self.traffic.deliver(receivers, payload.len());
                 if exclude_sender && listens {
                     match &mut room.compressed {
-                        Some(logs) if session.reads.is_some() => logs.leave_out(offset, slot, session.serial),
+                        Some(logs) if session.reads.is_some() => {
+                            logs.leave_out(offset, slot, session.serial);
+                            session.leave_out_plain(offset..channel.log.head());
+                        }
                         _ => session.leave_out(offset..channel.log.head()),
                     }
+                }
+                if let Some(logs) = &room.compressed {
+                    self.made_len += logs.readable() * compressing_len(payload.len());
                 }
                 return self.grow(now, room_slot);
             }

@@ -14,6 +14,7 @@
 #![allow(unsafe_code)]
 
 mod buffers;
+pub mod kernel_tls;
 mod key;
 mod sends;
 
@@ -123,6 +124,14 @@ impl Ring {
         let user_data = UserData::new(Kind::Send, slot);
         let entry = self.sends.start(Fd(socket.as_raw_fd()), slot, pieces).user_data(user_data.into());
         self.push(entry);
+    }
+
+    /// The same on a socket that seals what is sent (see [`kernel_tls`]): as records of this content type. Unlike a plain
+    /// send it ends when the socket is full, after a part.
+    pub fn send_sealed(&mut self, socket: BorrowedFd<'_>, slot: u32, content_type: u8, pieces: Pieces) {
+        let user_data = UserData::new(Kind::Send, slot);
+        let entry = self.sends.start_sealed(Fd(socket.as_raw_fd()), slot, content_type, pieces);
+        self.push(entry.user_data(user_data.into()));
     }
 
     /// Ends a send early; its completion tells how far it came.

@@ -46,11 +46,11 @@ impl Shard {
 fn closing(code: CloseCode) -> Closing {
     match code {
         CloseCode::Empty | CloseCode::Echo(_) => Closing::Client,
-        CloseCode::GoingAway => Closing::GoingAway,
         CloseCode::ProtocolError(_) => Closing::ProtocolError,
         CloseCode::InvalidText | CloseCode::BrokenDeflate => Closing::InvalidText,
         CloseCode::MayNotPublish | CloseCode::RateLimit => Closing::PolicyViolation,
         CloseCode::TooLarge => Closing::TooLarge,
+        CloseCode::ServiceRestart => Closing::ServiceRestart,
         CloseCode::OutOfMemory => Closing::TryAgainLater,
         CloseCode::TokenExpired => Closing::TokenEnded,
         CloseCode::ChannelDeleted => Closing::ChannelDeleted,

@@ -1,15 +1,19 @@
 //! What fronts ask of a shard, and the sockets that they hand over.
 
+use std::os::fd::AsFd;
+
 use crate::handoff::{Join, Seat, ToShard, Upgraded};
 use crate::relay::Terms;
 use crate::time::Time;
 
 use super::Shard;
+use super::secure::Secure;
 
 impl Shard {
-    /// Answers everything that is in the mailbox.
+    /// Answers what is in the mailbox, at most [`MAIL_MAX`] messages: those who are connected go between.
     pub(super) fn read_mail(&mut self, now: Time) {
-        while let Ok(message) = self.mailbox.try_recv() {
+        for _ in 0..MAIL_MAX {
+            let Ok(message) = self.mailbox.try_recv() else { break };
             self.answer(now, message);
         }
     }
@@ -41,9 +45,10 @@ impl Shard {
             ToShard::Slowest { from, max, reply } => drop(reply.send(self.relay.slowest(from, max))),
             ToShard::Join(join) => self.join(now, join),
             ToShard::Leave { place } => self.relay.leave(place),
-            ToShard::Shutdown { grace } => {
+            ToShard::Beat(beat) => beat.answer(),
+            ToShard::Shutdown { spread } => {
                 self.ending = true;
-                self.relay.shut_down(now, grace);
+                self.relay.shut_down(now, spread);
             }
         }
     }
@@ -66,6 +71,7 @@ impl Shard {
         let terms = Terms { rights: terms.rights, ends_at, window: terms.window };
         let client = self.relay.join(now, place, &response, terms);
         self.counts.handoffs += 1;
+        let tls = tls.map(|session| Secure::new(session, self.kernel_tls, socket.as_fd()));
         self.connections.open(client, socket, tls, permit);
         self.adopt(now, client, received);
     }
@@ -73,3 +79,39 @@ impl Shard {
 
 /// How long sent data may be unacknowledged, in ping intervals.
 const UNACKED_INTERVALS_MAX: u32 = 2;
+
+/// Messages that a turn answers.
+const MAIL_MAX: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_channel::oneshot;
+
+    use super::*;
+    use crate::config::ServeConfig;
+    use crate::handoff::Mailbox;
+    use crate::metrics;
+    use crate::shard::KernelTls;
+
+    #[test]
+    fn a_turn_answers_a_part_of_much_mail_and_the_next_goes_on() {
+        let (handle, mailbox) = Mailbox::new().unwrap();
+        let metrics = Arc::new(metrics::Shard::default());
+        let mut shard =
+            Shard::new(0, &ServeConfig::default(), KernelTls::NONE, mailbox, handle.clone(), metrics).unwrap();
+        let mut answers: Vec<_> = (0..MAIL_MAX + 1)
+            .map(|_| {
+                let (reply, answer) = oneshot::channel();
+                handle.send(ToShard::Reset { reply });
+                answer
+            })
+            .collect();
+        let mut answered = || answers.iter_mut().filter_map(|answer| answer.try_recv().ok().flatten()).count();
+        shard.read_mail(shard.now());
+        assert_eq!(answered(), MAIL_MAX);
+        shard.read_mail(shard.now());
+        assert_eq!(answered(), 1);
+    }
+}

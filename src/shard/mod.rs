@@ -6,7 +6,9 @@
 
 mod connections;
 mod count;
+mod kernel_tls;
 mod mail;
+mod offload;
 mod secure;
 
 use std::collections::VecDeque;
@@ -18,12 +20,15 @@ use crate::channel::ClientId;
 use crate::config::ServeConfig;
 use crate::handoff::{Mailbox, ShardHandle};
 use crate::metrics::{self, TURN_BOUNDS};
+pub use crate::relay::CLOSE_TIMEOUT;
 use crate::relay::{Input, Limits, Output, Relay, SEND_LEN_MAX, TURN_LEN_MAX};
 use crate::ring::{Arrival, Completion, Ring, RingSize};
 use crate::time::Time;
 use crate::tls::Scratch;
 
 use connections::Connections;
+
+pub use kernel_tls::{KernelTls, KernelTlsMissing};
 
 /// One shard, ready to run.
 pub struct Shard {
@@ -38,6 +43,8 @@ pub struct Shard {
     completions: Vec<Completion>,
     /// Room for the data of one TLS record.
     scratch: Scratch,
+    /// Whose TLS records the kernel seals.
+    kernel_tls: KernelTls,
     mailbox: Mailbox,
     /// The sending end of the mailbox, for the seats that the shard gives out.
     handle: ShardHandle,
@@ -65,6 +72,7 @@ impl Shard {
     pub fn new(
         index: u16,
         config: &ServeConfig,
+        kernel_tls: KernelTls,
         mailbox: Mailbox,
         handle: ShardHandle,
         metrics: Arc<metrics::Shard>,
@@ -85,6 +93,7 @@ impl Shard {
             completions: Vec::new(),
             scratch: Scratch::new(relay.meter().clone()),
             relay,
+            kernel_tls,
             mailbox,
             handle,
             ping_interval: config.ping_interval,
@@ -149,7 +158,8 @@ impl Shard {
     fn look_for_work(&mut self) {
         self.ring.submit();
         let begun = Instant::now();
-        while !self.ring.has_completed() && !self.ring.poll() && begun.elapsed() < self.spin {
+        while self.mailbox.is_empty() && !self.ring.has_completed() && !self.ring.poll() && begun.elapsed() < self.spin
+        {
             std::hint::spin_loop();
         }
     }
@@ -276,9 +286,8 @@ impl Shard {
                         connection.sending = true;
                         ring.send(connection.socket(), client.slot, pieces);
                     }
-                    Some(tls) => {
-                        tls.send(pieces);
-                        if secure::go_on(connection, ring, scratch).is_err() {
+                    Some(_) => {
+                        if secure::send(connection, ring, scratch, pieces).is_err() {
                             broken.push(client);
                         }
                     }

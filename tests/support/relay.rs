@@ -66,22 +66,14 @@ impl Relay {
     /// The same with variables in its environment.
     pub fn start_in(environment: &[(&str, &str)], flags: &[&str]) -> Relay {
         let mut command = ringrelay();
-        // Tests that are about pings, or about rates, ask for them.
-        command.envs([("RINGRELAY_PING_INTERVAL", "0"), ("RINGRELAY_REQUEST_RATE", "0")]);
-        command.envs(environment.iter().copied());
-        command.args(["serve", "--host", "127.0.0.1"]);
-        for (flag, value) in [("--port", "0"), ("--shards", "2"), ("--drain", "1")] {
-            if !flags.contains(&flag) {
-                command.args([flag, value]);
-            }
-        }
-        let mut child = command
-            .args(flags)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
+        command.envs(SERVE_VARIABLES).envs(environment.iter().copied());
+        command.args(serve_arguments(flags)).stdin(Stdio::null()).stderr(Stdio::piped());
+        Relay::spawn(command)
+    }
+
+    /// Starts what becomes `ringrelay serve` with [`serve_arguments`].
+    pub fn spawn(mut command: Command) -> Relay {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
 
         let (announce, announced) = mpsc::channel();
         let out = BufReader::new(child.stdout.take().expect("stdout is piped"));
@@ -99,10 +91,10 @@ impl Relay {
             }
             heard.lock().expect("nobody panics with it").clone()
         });
-        let mut err = child.stderr.take().expect("stderr is piped");
+        let err = child.stderr.take();
         let stderr = std::thread::spawn(move || {
             let mut all = Vec::new();
-            let _ = err.read_to_end(&mut all);
+            let _ = err.map(|mut err| err.read_to_end(&mut all));
             String::from_utf8_lossy(&all).into_owned()
         });
 
@@ -143,6 +135,11 @@ impl Relay {
         let started = Instant::now();
         self.signal(signal);
         self.wait(started)
+    }
+
+    /// Waits for the end of a process that has been signalled.
+    pub fn await_end(mut self) -> Ended {
+        self.wait(Instant::now())
     }
 
     fn wait(&mut self, started: Instant) -> Ended {
@@ -295,6 +292,21 @@ impl Ended {
         assert_eq!(self.status.code(), Some(0), "the relay did not end with status 0: {self:?}");
     }
 }
+
+/// Two shards on a free port, and the rest from `flags`.
+pub fn serve_arguments<'f>(flags: &[&'f str]) -> Vec<&'f str> {
+    let mut arguments = vec!["serve", "--host", "127.0.0.1"];
+    for (flag, value) in [("--port", "0"), ("--shards", "2"), ("--drain", "1")] {
+        if !flags.contains(&flag) {
+            arguments.extend([flag, value]);
+        }
+    }
+    arguments.extend(flags);
+    arguments
+}
+
+/// Tests that are about pings, or about rates, ask for them.
+pub const SERVE_VARIABLES: [(&str, &str); 2] = [("RINGRELAY_PING_INTERVAL", "0"), ("RINGRELAY_REQUEST_RATE", "0")];
 
 /// The binary under test, with nothing set by the environment.
 pub fn ringrelay() -> Command {
