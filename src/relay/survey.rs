@@ -83,7 +83,10 @@ impl Relay {
     /// Bytes that the client in a slot was to be sent and has not been; 0 = it is not behind, or there is none.
     fn lag_of(&self, slot: usize) -> u64 {
         let open = self.sessions.get(slot).filter(|session| session.place.is_some());
-        open.map_or(0, |session| session.lag(self.flushed_of(session)))
+        open.map_or(0, |session| {
+            let flushed = self.flushed_of(session);
+            session.later_lag(flushed).unwrap_or_else(|| session.lag(flushed))
+        })
     }
 }
 
