@@ -1,6 +1,7 @@
 //! Starts the shards and the fronts, and ends them on a signal.
 
 mod files;
+mod shards;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -17,18 +18,19 @@ use signal_hook::iterator::Signals;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::ServeConfig;
+use crate::driver::Kind;
 use crate::front::{self, FrontSettings};
-use crate::handoff::{Mailbox, ShardHandle, ToShard};
-use crate::metrics::{self, Metrics};
+use crate::handoff::ToShard;
+use crate::metrics::Metrics;
 use crate::registry::Registry;
-use crate::shard::Shard;
 
 use files::Files;
 
 /// Runs the relay until SIGTERM or SIGINT, and says on standard output where it listens once it does.
 ///
 /// # Errors
-/// A file that a setting names cannot be used, the address cannot be listened on, or the kernel gives no ring.
+/// A file that a setting names cannot be used, the address cannot be listened on, or the kernel does not give what
+/// shards need.
 pub fn run(config: &ServeConfig) -> Result<(), StartError> {
     small_pages();
     raise_open_files();
@@ -42,13 +44,13 @@ pub fn run(config: &ServeConfig) -> Result<(), StartError> {
     let cores = allowed_cores();
     let metrics = Arc::new(Metrics::new());
     files.note_certificate(&metrics);
-    let shards = start_shards(config, &cores, &metrics)?;
+    let (driver, shards) = shards::start(config, &cores, &metrics)?;
     let registry = Registry::new(shards.iter().map(|shard| shard.handle.clone()).collect());
-    let fronts = start_fronts(config, &cores, &registry, &files, metrics.clone())?;
+    let fronts = start_fronts(config, &cores, driver, &registry, &files, metrics.clone())?;
 
     let scheme = if files.tls.is_some() { "https" } else { "http" };
     println!("ringrelay listens on {scheme}://{}", fronts.address);
-    tracing::info!(shards = shards.len(), address = %fronts.address, "started");
+    tracing::info!(shards = shards.len(), driver = driver.name(), address = %fronts.address, "started");
 
     let mut signal = signals.forever().next();
     while signal == Some(SIGHUP) {
@@ -111,43 +113,6 @@ fn raise_open_files() {
     }
 }
 
-struct RunningShard {
-    handle: ShardHandle,
-    thread: JoinHandle<()>,
-}
-
-fn start_shards(config: &ServeConfig, cores: &[usize], metrics: &Metrics) -> io::Result<Vec<RunningShard>> {
-    (0..config.shard_count())
-        .map(|index| start_shard(index, config, core_of(index, cores), metrics.add_shard()))
-        .collect()
-}
-
-fn start_shard(
-    index: usize,
-    config: &ServeConfig,
-    core: Option<usize>,
-    metrics: Arc<metrics::Shard>,
-) -> io::Result<RunningShard> {
-    let (handle, mailbox) = Mailbox::new()?;
-    let (own_handle, config) = (handle.clone(), config.clone());
-    let (started, start) = mpsc::channel();
-    let thread = thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
-        pin(core);
-        match Shard::new(index as u16, &config, mailbox, own_handle, metrics) {
-            Ok(shard) => {
-                let _ = started.send(Ok(()));
-                shard.run();
-            }
-            Err(error) => {
-                let _ =
-                    started.send(Err(io::Error::new(error.kind(), format!("no io_uring for shard {index}: {error}"))));
-            }
-        }
-    })?;
-    start.recv().expect("a shard says whether it starts")?;
-    Ok(RunningShard { handle, thread })
-}
-
 struct RunningFronts {
     address: SocketAddr,
     /// Set before the fronts are told to end: one that ends earlier has failed.
@@ -169,6 +134,7 @@ impl RunningFronts {
 fn start_fronts(
     config: &ServeConfig,
     cores: &[usize],
+    driver: Kind,
     registry: &Registry,
     files: &Files,
     metrics: Arc<Metrics>,
@@ -195,7 +161,7 @@ fn start_fronts(
             pin(core);
             yield_to_shards();
             let on_start = || drop(started.send(Ok(())));
-            let ended = front::run(listener, registry, settings, stopped, on_start);
+            let ended = front::run(listener, driver, registry, settings, stopped, on_start);
             if let Err(error) = ended {
                 let error = io::Error::new(error.kind(), format!("front {index}: {error}"));
                 // Nobody listens for this once it has started.

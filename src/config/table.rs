@@ -274,17 +274,14 @@ pub const SETTINGS: &[Setting] = &[
         "shards",
         count(1, SHARDS_MAX as u64),
         Computed("one per core", shards),
-        "Threads that relay, one io_uring each.",
+        "Threads that relay.",
     ),
-    Setting {
-        unsupported: &[("epoll", "this version has no epoll driver")],
-        ..setting(
-            "driver",
-            Kind::Choice(&["auto", "uring"]),
-            Text("auto"),
-            "How shards talk to the kernel; auto takes the best it has.",
-        )
-    },
+    setting(
+        "driver",
+        Kind::Choice(&["auto", "uring", "epoll"]),
+        Text("auto"),
+        "How the relay talks to the kernel; auto is io_uring, or epoll where that is refused.",
+    ),
     setting(
         "spin",
         Kind::Integer { min: 0, max: 1_000, unit: Unit::Microseconds },

@@ -24,12 +24,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_channel::oneshot;
-use monoio::{FusionDriver, RuntimeBuilder};
+use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
 
 use crate::auth::Auth;
 use crate::budget::Budget;
 use crate::channel::SlowPolicy;
 use crate::config::{AuthConfig, ServeConfig};
+use crate::driver::Kind;
 use crate::http::{HttpDate, Origins};
 use crate::jwt::Verifier;
 use crate::metrics::{self, Metrics};
@@ -177,13 +178,14 @@ fn auth_of(config: &AuthConfig) -> Auth {
 /// A shard that takes longer is stuck, and so is a client that does not read its answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Accepts and serves connections on this thread, once `on_start` was called, until `stop` is sent to or dropped; then closes `listener`, lets
-/// requests under way be answered (see [`FrontSettings::stop_grace`]) and returns.
+/// Accepts and serves connections on this thread with `driver`, once `on_start` was called, until `stop` is sent to or
+/// dropped; then closes `listener`, lets requests under way be answered (see [`FrontSettings::stop_grace`]) and returns.
 ///
 /// # Errors
 /// The runtime cannot be made (open-files or locked-memory limit), or `listener` is no socket that it can use.
 pub fn run(
     listener: TcpListener,
+    driver: Kind,
     registry: Registry,
     settings: FrontSettings,
     stop: oneshot::Receiver<()>,
@@ -197,8 +199,11 @@ pub fn run(
         settings,
         date: Cell::new((0, HttpDate::from_unix(0))),
     });
-    let mut runtime = RuntimeBuilder::<FusionDriver>::new().enable_timer().build()?;
-    runtime.block_on(accept::serve(listener, front, stop, on_start))
+    let serving = accept::serve(listener, front, stop, on_start);
+    match driver {
+        Kind::Uring => RuntimeBuilder::<IoUringDriver>::new().enable_timer().build()?.block_on(serving),
+        Kind::Epoll => RuntimeBuilder::<LegacyDriver>::new().enable_timer().build()?.block_on(serving),
+    }
 }
 
 /// What all tasks of a front share.

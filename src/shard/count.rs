@@ -1,16 +1,17 @@
 //! What a shard shows of itself in the metrics.
 
 use crate::channel::SlowPolicy;
+use crate::driver::Driver;
 use crate::metrics::{Closing, SlowAction};
 use crate::relay;
 use crate::ws::CloseCode;
 
 use super::Shard;
 
-impl Shard {
+impl<D: Driver> Shard<D> {
     /// Shows what has happened in this turn, and what there is after it.
     pub(super) fn publish(&mut self) {
-        let Shard { relay, connections, counts, ring, metrics, .. } = self;
+        let Shard { relay, connections, counts, driver, metrics, .. } = self;
         if let Some(relay::Tally { closes, slow, skipped_len, dead, lost, reclaimed, histories_cut }) =
             relay.take_tally()
         {
@@ -31,7 +32,7 @@ impl Shard {
             counts.memory_cuts += reclaimed;
             counts.histories_cut += histories_cut;
         }
-        counts.buffers_exhausted = ring.starved();
+        counts.buffers_exhausted = driver.starved();
         counts.clients = connections.count();
         (counts.channels, counts.memory) = (relay.channel_count() as u64, relay.memory_len());
         metrics.publish(counts);

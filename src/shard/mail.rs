@@ -1,12 +1,15 @@
 //! What fronts ask of a shard, and the sockets that they hand over.
 
+use std::os::fd::AsFd;
+
+use crate::driver::Driver;
 use crate::handoff::{Join, Seat, ToShard, Upgraded};
-use crate::relay::Terms;
+use crate::relay::{Input, Terms};
 use crate::time::Time;
 
 use super::Shard;
 
-impl Shard {
+impl<D: Driver> Shard<D> {
     /// Answers everything that is in the mailbox.
     pub(super) fn read_mail(&mut self, now: Time) {
         while let Ok(message) = self.mailbox.try_recv() {
@@ -63,8 +66,13 @@ impl Shard {
         let ends_at = terms.ends_at.map(|at| Time::from_start(at.saturating_duration_since(self.started)));
         let terms = Terms { rights: terms.rights, ends_at, window: terms.window };
         let client = self.relay.join(now, place, &response, terms);
+        let is_adopted = self.driver.adopt(socket.as_fd(), client.slot);
         self.connections.open(client, socket, tls, permit);
-        self.adopt(now, client, received);
+        match is_adopted {
+            Ok(()) => self.adopt(now, client, received),
+            // Nobody would hear of it: it is as good as broken.
+            Err(_) => self.relay.handle(now, client, Input::SendFailed),
+        }
     }
 }
 

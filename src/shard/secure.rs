@@ -1,4 +1,4 @@
-//! A connection with TLS: what lies between the relay's plaintext and the ring's bytes.
+//! A connection with TLS: what lies between the relay's plaintext and the driver's bytes.
 //!
 //! The relay hands over a send as ever and is told when all of it has gone out. In between it is sealed part by part, as
 //! the socket takes it: at most [`PIECES_MAX`](crate::chunk::PIECES_MAX) records, 128 KiB, lie sealed at a time. What is
@@ -6,35 +6,35 @@
 
 use crate::channel::ClientId;
 use crate::chunk::Pieces;
+use crate::driver::Driver;
 use crate::relay::{Input, Relay};
-use crate::ring::Ring;
 use crate::time::Time;
 use crate::tls::{Opened, RecordError, Scratch, Session};
 
 use super::Shard;
 use super::connections::Connection;
 
-impl Shard {
+impl<D: Driver> Shard<D> {
     /// A send of sealed bytes has ended after `len` of them.
     pub(super) fn sent_sealed(&mut self, now: Time, slot: u32, len: usize) {
-        let Shard { relay, ring, connections, scratch, .. } = self;
+        let Shard { relay, driver, connections, scratch, .. } = self;
         let connection = connections.at(slot);
         let Some(tls) = &mut connection.tls else { return };
         tls.sent(len);
         if let Some(len) = tls.take_report() {
             relay.handle(now, connection.client, Input::Sent(len));
         }
-        if go_on(connection, ring, scratch).is_err() {
+        if go_on(connection, driver, scratch).is_err() {
             relay.handle(now, connection.client, Input::SendFailed);
         }
     }
 
     /// Sends what is due besides data, if something is and nothing is in flight.
     pub(super) fn send_control(&mut self, now: Time, slot: u32) {
-        let Shard { relay, ring, connections, scratch, .. } = self;
+        let Shard { relay, driver, connections, scratch, .. } = self;
         let connection = connections.at(slot);
         let is_due = connection.tls.as_ref().is_some_and(|tls| tls.has_control() || tls.is_broken);
-        if is_due && !connection.cutting && go_on(connection, ring, scratch).is_err() {
+        if is_due && !connection.cutting && go_on(connection, driver, scratch).is_err() {
             relay.handle(now, connection.client, Input::SendFailed);
         }
     }
@@ -44,12 +44,16 @@ impl Shard {
 ///
 /// # Errors
 /// The session is broken and its alert was sent: the connection is to be cut.
-pub(super) fn go_on(connection: &mut Connection, ring: &mut Ring, scratch: &mut Scratch) -> Result<(), Broken> {
+pub(super) fn go_on(
+    connection: &mut Connection,
+    driver: &mut impl Driver,
+    scratch: &mut Scratch,
+) -> Result<(), Broken> {
     let Some(tls) = connection.tls.as_mut().filter(|_| !connection.sending) else { return Ok(()) };
     match tls.next(scratch) {
         Next::Send(pieces) => {
             connection.sending = true;
-            ring.send(connection.socket(), connection.client.slot, pieces);
+            driver.send(connection.socket(), connection.client.slot, pieces);
         }
         Next::Shut => connection.shut_write(),
         Next::Broken => return Err(Broken),
