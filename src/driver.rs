@@ -137,3 +137,6 @@ pub enum Arrival {
 /// A buffer that is filled and lent out. Not `Copy`: it is given back once.
 #[derive(Debug)]
 pub struct BufferId(pub(crate) u16);
+
+#[cfg(test)]
+mod tests;

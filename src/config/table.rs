@@ -270,12 +270,7 @@ pub const SETTINGS: &[Setting] = &[
         "How long clients get to close on SIGTERM or SIGINT; then they are cut.",
     ),
     // How it works
-    setting(
-        "shards",
-        count(1, SHARDS_MAX as u64),
-        Computed("one per core", shards),
-        "Threads that relay.",
-    ),
+    setting("shards", count(1, SHARDS_MAX as u64), Computed("one per core", shards), "Threads that relay."),
     setting(
         "driver",
         Kind::Choice(&["auto", "uring", "epoll"]),
@@ -343,7 +338,7 @@ pub(super) fn find(name: &str) -> &'static Setting {
 }
 
 const fn setting(name: &'static str, kind: Kind, default: DefaultValue, help: &'static str) -> Setting {
-    Setting { name, short: None, further_flags: &[], further_variables: &[], kind, default, unsupported: &[], help }
+    Setting { name, short: None, further_flags: &[], further_variables: &[], kind, default, help }
 }
 
 const fn port_from(min: u64) -> Kind {

@@ -170,9 +170,7 @@ impl Driver for Epoll {
 impl Epoll {
     /// Looks what has happened, for this long; `false` = nothing.
     fn look(&mut self, timeout: Option<Duration>) -> bool {
-        let timeout = timeout.map(|timeout| {
-            Timespec::try_from(timeout.min(WAIT_MAX)).expect("an hour is no overflow")
-        });
+        let timeout = timeout.map(|timeout| Timespec::try_from(timeout.min(WAIT_MAX)).expect("an hour is no overflow"));
         let mut events = std::mem::take(&mut self.events);
         match epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref()) {
             // A signal is no error: what it kept from happening happens with the next call.

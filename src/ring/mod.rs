@@ -287,3 +287,6 @@ const MEMORY_PAUSE: Duration = Duration::from_millis(1);
 
 /// Longest sleep at once: the kernel takes no timeout of 2^53 milliseconds.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
+
+#[cfg(test)]
+mod tests;

@@ -24,11 +24,7 @@ pub(super) struct RunningShard {
 ///
 /// # Errors
 /// The kernel gives no threads, no files, or not the driver that was asked for.
-pub(super) fn start(
-    config: &ServeConfig,
-    cores: &[usize],
-    metrics: &Metrics,
-) -> io::Result<(Kind, Vec<RunningShard>)> {
+pub(super) fn start(config: &ServeConfig, cores: &[usize], metrics: &Metrics) -> io::Result<(Kind, Vec<RunningShard>)> {
     let parts: Vec<_> = (0..config.shard_count()).map(|_| metrics.add_shard()).collect();
     let on_epoll = || Ok((Kind::Epoll, start_all::<Epoll>(config, cores, &parts)?));
     // With a small one for a try, nothing has to be taken back in most cases.
@@ -47,9 +43,7 @@ pub(super) fn start(
             // It is no matter of io_uring: files, or threads.
             Err(Refusal::Other(error)) => Err(error),
             Err(refusal) => {
-                tracing::warn!(
-                    "io_uring is refused here ({refusal}): shards use epoll; `ringrelay doctor` explains"
-                );
+                tracing::warn!("io_uring is refused here ({refusal}): shards use epoll; `ringrelay doctor` explains");
                 on_epoll()
             }
         },
