@@ -98,8 +98,8 @@ impl Driver for Epoll {
         }
     }
 
-    fn send(&mut self, _socket: BorrowedFd<'_>, slot: u32, pieces: Pieces) {
-        let sent = self.sockets[slot as usize].send(pieces);
+    fn send(&mut self, socket: BorrowedFd<'_>, slot: u32, pieces: Pieces) {
+        let sent = self.sockets[slot as usize].send(socket, pieces);
         self.completions.extend(sent.map(|len| Completion::Sent { slot, len }));
     }
 

@@ -51,10 +51,9 @@ impl Socket {
     }
 
     /// Starts a send. If it has ended at once: with how many bytes; of those `None` = the connection is broken.
-    pub(super) fn send(&mut self, mut pieces: Pieces) -> Option<Option<usize>> {
+    pub(super) fn send(&mut self, socket: BorrowedFd<'_>, mut pieces: Pieces) -> Option<Option<usize>> {
         assert!(self.sending.is_none(), "one send at a time per socket");
-        // SAFETY: the send is in flight from now on, so the socket is open, as the contract of the trait says.
-        let socket = unsafe { BorrowedFd::borrow_raw(self.fd) };
+        debug_assert_eq!(self.fd, socket.as_raw_fd());
         match transmit(socket, &mut pieces) {
             (sent, Outcome::Ended) => Some(Some(sent)),
             (0, Outcome::Broken) => Some(None),
@@ -70,7 +69,9 @@ impl Socket {
     /// Sends what is left, if there is room. Returns what [`send`](Self::send) does.
     pub(super) fn go_on_sending(&mut self) -> Option<Option<usize>> {
         let Sending { pieces, sent } = *self.sending.take()?;
-        let ended = self.send(pieces);
+        // SAFETY: the send is in flight, so the socket is open, as the contract of the trait says.
+        let socket = unsafe { BorrowedFd::borrow_raw(self.fd) };
+        let ended = self.send(socket, pieces);
         match (ended, &mut self.sending) {
             (None, Some(sending)) => {
                 sending.sent += sent;

@@ -130,7 +130,7 @@ impl<D: Driver> Shard<D> {
 
     /// Submits what the last turn started and sleeps until there is something to do.
     fn sleep(&mut self) {
-        if !self.spin.is_zero() {
+        if !self.spin.is_zero() && !self.driver.has_arrivals() {
             self.look_for_work();
         }
         if !self.brought.is_empty() || self.driver.has_arrivals() || !self.mailbox.fall_asleep() {

@@ -12,6 +12,7 @@ use crossbeam_channel::TryRecvError;
 use futures_channel::oneshot;
 use ringrelay::budget::Budget;
 use ringrelay::channel::{ChannelSpec, ChannelView, SlowPolicy};
+use ringrelay::driver::Kind;
 use ringrelay::front::{self, FrontSettings};
 use ringrelay::handoff::{AdmitError, CreateError, Join, Mailbox, Place, Seat, ShardHandle, ToShard};
 use ringrelay::http::{ChunkedDecoder, Origins};
@@ -57,6 +58,14 @@ pub fn settings() -> FrontSettings {
     }
 }
 
+/// The driver that all tests are to be run with; io_uring, if nobody says.
+fn driver() -> Kind {
+    match std::env::var("RINGRELAY_DRIVER").as_deref() {
+        Ok("epoll") => Kind::Epoll,
+        _ => Kind::Uring,
+    }
+}
+
 /// A running front and its shards. Stopped when dropped, and then its thread must end without an error.
 pub struct Rig {
     pub address: SocketAddr,
@@ -79,7 +88,7 @@ impl Rig {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let front = thread::spawn(move || front::run(listener, registry, settings, stopped, || ()));
+        let front = thread::spawn(move || front::run(listener, driver(), registry, settings, stopped, || ()));
         Rig { address, joined, stop: Some(stop), front: Some(front), shards }
     }
 

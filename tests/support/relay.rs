@@ -66,6 +66,10 @@ impl Relay {
         let mut command = ringrelay();
         // Tests that are about pings, or about rates, ask for them.
         command.envs([("RINGRELAY_PING_INTERVAL", "0"), ("RINGRELAY_REQUEST_RATE", "0")]);
+        // The driver that all tests are to be run with.
+        if let Some(driver) = std::env::var_os(DRIVER) {
+            command.env(DRIVER, driver);
+        }
         command.envs(environment.iter().copied());
         command.args(["serve", "--host", "127.0.0.1"]);
         for (flag, value) in [("--port", "0"), ("--shards", "2"), ("--drain", "1")] {
@@ -296,6 +300,9 @@ pub fn ringrelay() -> Command {
     }
     command
 }
+
+/// Says which driver the relays under test have.
+const DRIVER: &str = "RINGRELAY_DRIVER";
 
 /// The address in `ringrelay listens on http://127.0.0.1:8080`, or https.
 fn address_in(line: &str) -> Option<SocketAddr> {
