@@ -48,6 +48,8 @@ pub struct Epoll {
     completions: Vec<Completion>,
     /// Empty between waits; kept for its memory.
     events: Vec<Event>,
+    /// The kernel had no room for a socket. It is said once.
+    has_refused: bool,
 }
 
 impl Driver for Epoll {
@@ -69,6 +71,7 @@ impl Driver for Epoll {
             intake_left: 0,
             completions: Vec::new(),
             events: Vec::with_capacity(EVENTS_MAX),
+            has_refused: false,
         })
     }
 
@@ -78,8 +81,13 @@ impl Driver for Epoll {
             self.sockets.resize_with(index + 1, Socket::default);
         }
         self.sockets[index].adopt(socket);
-        epoll::add(&self.epoll, socket, EventData::new_u64(u64::from(slot)), EDGES)?;
-        Ok(())
+        let added = epoll::add(&self.epoll, socket, EventData::new_u64(u64::from(slot)), EDGES);
+        if let Err(errno) = added
+            && !std::mem::replace(&mut self.has_refused, true)
+        {
+            tracing::warn!(%errno, "a connection is dropped, because epoll takes no more (sysctl fs.epoll.max_user_watches)");
+        }
+        Ok(added?)
     }
 
     fn receive(&mut self, _socket: BorrowedFd<'_>, slot: u32) {
