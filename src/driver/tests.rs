@@ -37,6 +37,7 @@ with_both! {
     a_cancelled_receive_ends_although_there_is_more
     sends_on_many_sockets_all_complete
     who_sends_most_does_not_keep_others_waiting
+    what_one_turn_takes_in_has_a_bound
     who_has_shut_its_side_still_gets_what_is_sent
     the_end_comes_behind_what_was_sent_before
     a_reset_ends_both_directions
@@ -307,6 +308,33 @@ fn who_sends_most_does_not_keep_others_waiting<D: Driver>() {
     rig.driver.cancel_receive(0);
 }
 
+fn what_one_turn_takes_in_has_a_bound<D: Driver>() {
+    let mut rig = Rig::<D>::new();
+    let mut there_is = 0;
+    let pairs: Vec<_> = (0..64).map(|_| UnixStream::pair().unwrap()).collect();
+    for (slot, (here, there)) in pairs.iter().enumerate() {
+        there.set_nonblocking(true).unwrap();
+        while let Ok(len) = (&*there).write(&[1; BUFFER_LEN]) {
+            there_is += len;
+        }
+        rig.receive(here, slot as u32);
+    }
+    assert!(there_is > 2 * TURN_LEN_MAX, "{there_is}");
+    rig.driver.wait(None);
+    rig.driver.reap(&mut rig.completions);
+    let mut taken = 0;
+    while let Some(arrival) = rig.driver.next_arrival() {
+        if let Arrival::Received { buffer, part, .. } = arrival {
+            taken += part.len();
+            rig.driver.give_back(buffer);
+        }
+    }
+    assert!((1..TURN_LEN_MAX + BUFFER_LEN).contains(&taken), "{taken}");
+    for slot in 0..pairs.len() as u32 {
+        rig.driver.cancel_receive(slot);
+    }
+}
+
 fn who_has_shut_its_side_still_gets_what_is_sent<D: Driver>() {
     let (here, mut there) = tcp_pair();
     let mut rig = Rig::<D>::new();
@@ -411,3 +439,6 @@ fn waiting_ends_with_its_timeout<D: Driver>() {
 }
 
 const BUFFER_LEN: usize = 4096;
+
+/// More than a relay takes in: what is not for it has a bound too.
+const TURN_LEN_MAX: usize = 1 << 20;
