@@ -165,7 +165,7 @@ pub struct JwtConfig {
 pub enum Driver {
     /// io_uring, or epoll where that is refused.
     Auto,
-    /// io_uring, or no start at all.
+    /// io_uring for shards, or no start at all.
     Uring,
     Epoll,
 }

@@ -182,7 +182,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// dropped; then closes `listener`, lets requests under way be answered (see [`FrontSettings::stop_grace`]) and returns.
 ///
 /// # Errors
-/// The runtime cannot be made (open-files or locked-memory limit), or `listener` is no socket that it can use.
+/// The runtime cannot be made (open-files limit), or `listener` is no socket that it can use.
 pub fn run(
     listener: TcpListener,
     driver: Kind,
@@ -200,10 +200,17 @@ pub fn run(
         date: Cell::new((0, HttpDate::from_unix(0))),
     });
     let serving = accept::serve(listener, front, stop, on_start);
-    match driver {
-        Kind::Uring => RuntimeBuilder::<IoUringDriver>::new().enable_timer().build()?.block_on(serving),
-        Kind::Epoll => RuntimeBuilder::<LegacyDriver>::new().enable_timer().build()?.block_on(serving),
+    if driver == Kind::Uring {
+        match RuntimeBuilder::<IoUringDriver>::new().enable_timer().build() {
+            Ok(mut runtime) => return runtime.block_on(serving),
+            // Shards come first, and have taken it; a front can do without.
+            Err(error) if error.kind() == io::ErrorKind::OutOfMemory => tracing::warn!(
+                "a front uses epoll: too little memory may be locked for io_uring (LimitMEMLOCK of systemd, ulimit -l)"
+            ),
+            Err(error) => return Err(error),
+        }
     }
+    RuntimeBuilder::<LegacyDriver>::new().enable_timer().build()?.block_on(serving)
 }
 
 /// What all tasks of a front share.
