@@ -314,7 +314,8 @@ fn what_one_turn_takes_in_has_a_bound<D: Driver>() {
     let pairs: Vec<_> = (0..64).map(|_| UnixStream::pair().unwrap()).collect();
     for (slot, (here, there)) in pairs.iter().enumerate() {
         there.set_nonblocking(true).unwrap();
-        while let Ok(len) = (&*there).write(&[1; BUFFER_LEN]) {
+        let mut writer: &UnixStream = there;
+        while let Ok(len) = writer.write(&[1; BUFFER_LEN]) {
             there_is += len;
         }
         rig.receive(here, slot as u32);

@@ -87,7 +87,7 @@ impl Driver for Epoll {
         {
             tracing::warn!(%errno, "a connection is dropped, because epoll takes no more (sysctl fs.epoll.max_user_watches)");
         }
-        Ok(added?)
+        added.map_err(io::Error::from)
     }
 
     fn receive(&mut self, _socket: BorrowedFd<'_>, slot: u32) {
