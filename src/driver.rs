@@ -1,7 +1,9 @@
 //! What a shard asks of the kernel: to receive on many sockets, to send, to sleep.
 //!
 //! Two modules do it: `ring` with io_uring, and `epoll` where that is refused. A shard is compiled for each of them, so
-//! that having two costs neither anything.
+//! that having two costs neither anything. The kernel's TLS ([`kernel_tls`]) is there with both.
+
+pub mod kernel_tls;
 
 use std::io;
 use std::ops::Range;
@@ -46,6 +48,10 @@ pub trait Driver: Sized {
     /// Sends `pieces` in order. Until it has completed no other send may be started on this socket: two can overtake
     /// each other.
     fn send(&mut self, socket: BorrowedFd<'_>, slot: u32, pieces: Pieces);
+
+    /// The same on a socket that seals what is sent (see [`kernel_tls`]): as records of this content type. It may end after
+    /// a part.
+    fn send_sealed(&mut self, socket: BorrowedFd<'_>, slot: u32, content_type: u8, pieces: Pieces);
 
     /// Ends a send early; its completion tells how far it came.
     fn cancel_send(&mut self, slot: u32);

@@ -81,6 +81,12 @@ pub const SETTINGS: &[Setting] = &[
         )
     },
     setting(
+        "ktls",
+        Kind::Choice(&["auto", "on", "off"]),
+        Text("auto"),
+        "The kernel seals what is sent with `ssl`: auto, where it can renew keys or TLS is 1.2; on, or no start; off.",
+    ),
+    setting(
         "trusted-proxies",
         Kind::List {
             value_name: "NETWORKS",
@@ -267,7 +273,7 @@ pub const SETTINGS: &[Setting] = &[
         "drain",
         Kind::Integer { min: 0, max: 3_600, unit: Unit::Seconds },
         Text("5"),
-        "How long clients get to close on SIGTERM or SIGINT; then they are cut.",
+        "Over how long clients are closed on SIGTERM or SIGINT, one after the other; 0 = all at once.",
     ),
     // How it works
     setting("shards", count(1, SHARDS_MAX as u64), Computed("one per core", shards), "Threads that relay."),

@@ -26,6 +26,8 @@ macro_rules! with_both {
     };
 }
 
+mod sealing;
+
 with_both! {
     one_receive_brings_again_and_again
     bytes_from_before_receiving_arrive

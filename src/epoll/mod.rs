@@ -26,6 +26,7 @@ use rustix::net::RecvFlags;
 use rustix::time::Timespec;
 
 use crate::chunk::Pieces;
+use crate::driver::kernel_tls::APPLICATION_DATA;
 use crate::driver::{Arrival, BufferId, Completion, Driver, Size};
 
 use socket::Socket;
@@ -107,7 +108,13 @@ impl Driver for Epoll {
     }
 
     fn send(&mut self, socket: BorrowedFd<'_>, slot: u32, pieces: Pieces) {
-        let sent = self.sockets[slot as usize].send(socket, pieces);
+        let sent = self.sockets[slot as usize].send(socket, None, pieces);
+        self.completions.extend(sent.map(|len| Completion::Sent { slot, len }));
+    }
+
+    fn send_sealed(&mut self, socket: BorrowedFd<'_>, slot: u32, content_type: u8, pieces: Pieces) {
+        let special = (content_type != APPLICATION_DATA).then_some(content_type);
+        let sent = self.sockets[slot as usize].send(socket, special, pieces);
         self.completions.extend(sent.map(|len| Completion::Sent { slot, len }));
     }
 

@@ -31,6 +31,8 @@ pub(super) struct Socket {
 struct Sending {
     /// What is left.
     pieces: Pieces,
+    /// Of the records that the socket is to make of it; `None` = data, or no records.
+    content_type: Option<u8>,
     /// Bytes that have gone.
     sent: usize,
 }
@@ -50,17 +52,23 @@ impl Socket {
         }
     }
 
-    /// Starts a send. If it has ended at once: with how many bytes; of those `None` = the connection is broken.
-    pub(super) fn send(&mut self, socket: BorrowedFd<'_>, mut pieces: Pieces) -> Option<Option<usize>> {
+    /// Starts a send; `content_type` is of the records that the socket is to make (`None` = data, or no records). If it has
+    /// ended at once: with how many bytes; of those `None` = the connection is broken.
+    pub(super) fn send(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        content_type: Option<u8>,
+        mut pieces: Pieces,
+    ) -> Option<Option<usize>> {
         assert!(self.sending.is_none(), "one send at a time per socket");
         debug_assert_eq!(self.fd, socket.as_raw_fd());
-        match transmit(socket, &mut pieces) {
+        match transmit(socket, content_type, &mut pieces) {
             (sent, Outcome::Ended) => Some(Some(sent)),
             (0, Outcome::Broken) => Some(None),
             // What has gone counts; the next send will fail.
             (sent, Outcome::Broken) => Some(Some(sent)),
             (sent, Outcome::Full) => {
-                self.sending = Some(Box::new(Sending { pieces, sent }));
+                self.sending = Some(Box::new(Sending { pieces, content_type, sent }));
                 None
             }
         }
@@ -68,10 +76,10 @@ impl Socket {
 
     /// Sends what is left, if there is room. Returns what [`send`](Self::send) does.
     pub(super) fn go_on_sending(&mut self) -> Option<Option<usize>> {
-        let Sending { pieces, sent } = *self.sending.take()?;
+        let Sending { pieces, content_type, sent } = *self.sending.take()?;
         // SAFETY: the send is in flight, so the socket is open, as the contract of the trait says.
         let socket = unsafe { BorrowedFd::borrow_raw(self.fd) };
-        let ended = self.send(socket, pieces);
+        let ended = self.send(socket, content_type, pieces);
         match (ended, &mut self.sending) {
             (None, Some(sending)) => {
                 sending.sent += sent;

@@ -1,14 +1,15 @@
 //! The system calls that send, from where the bytes lie.
 
 use std::cell::Cell;
-use std::io::IoSlice;
-use std::os::fd::BorrowedFd;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use arrayvec::ArrayVec;
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags};
 
 use crate::chunk::{PIECES_MAX, Pieces};
+use crate::driver::kernel_tls::RecordType;
 
 /// How far a socket has taken what it was given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,10 +23,11 @@ pub(super) enum Outcome {
 }
 
 /// Sends as much of `pieces` as the socket takes, and lets go of that. Returns how many bytes it was.
-pub(super) fn transmit(socket: BorrowedFd<'_>, pieces: &mut Pieces) -> (usize, Outcome) {
+/// `content_type`: of the records that the socket is to make; `None` = data, or no records.
+pub(super) fn transmit(socket: BorrowedFd<'_>, content_type: Option<u8>, pieces: &mut Pieces) -> (usize, Outcome) {
     let mut sent = 0;
     while !pieces.is_empty() {
-        match send(socket, pieces) {
+        match send(socket, content_type, pieces) {
             Ok(len) => {
                 sent += len;
                 skip(pieces, len);
@@ -40,8 +42,8 @@ pub(super) fn transmit(socket: BorrowedFd<'_>, pieces: &mut Pieces) -> (usize, O
 }
 
 /// One system call.
-fn send(socket: BorrowedFd<'_>, pieces: &Pieces) -> rustix::io::Result<usize> {
-    if let [piece] = pieces.as_slice() {
+fn send(socket: BorrowedFd<'_>, content_type: Option<u8>, pieces: &Pieces) -> rustix::io::Result<usize> {
+    if let ([piece], None) = (pieces.as_slice(), content_type) {
         // SAFETY: nobody writes before this function ends: that would have to be this thread, as cells are for one.
         return rustix::net::send(socket, unsafe { bytes(piece.cells()) }, FLAGS);
     }
@@ -50,7 +52,27 @@ fn send(socket: BorrowedFd<'_>, pieces: &Pieces) -> rustix::io::Result<usize> {
         // SAFETY: as above.
         .map(|piece| IoSlice::new(unsafe { bytes(piece.cells()) }))
         .collect();
-    rustix::net::sendmsg(socket, &vectors, &mut SendAncillaryBuffer::default(), FLAGS)
+    match content_type {
+        None => rustix::net::sendmsg(socket, &vectors, &mut SendAncillaryBuffer::default(), FLAGS),
+        Some(content_type) => send_record(socket, content_type, &vectors),
+    }
+}
+
+/// Sends `vectors` as a record of this type. rustix has no such control message.
+fn send_record(socket: BorrowedFd<'_>, content_type: u8, vectors: &[IoSlice<'_>]) -> rustix::io::Result<usize> {
+    let mut control = RecordType::new(content_type);
+    // SAFETY: all fields of a msghdr are integers and pointers, for which zero is a value.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    // An IoSlice is laid out as an iovec; the kernel only reads through it.
+    message.msg_iov = vectors.as_ptr().cast_mut().cast();
+    message.msg_iovlen = vectors.len() as _;
+    message.msg_control = (&raw mut control).cast();
+    message.msg_controllen = size_of::<RecordType>() as _;
+    // SAFETY: `message` names so many vectors of bytes that are borrowed, and a control message of that length; the kernel
+    // keeps no pointer.
+    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, FLAGS.bits() as libc::c_int) };
+    usize::try_from(sent)
+        .map_err(|_| Errno::from_io_error(&io::Error::last_os_error()).expect("the kernel's errors have a number"))
 }
 
 /// The bytes of `cells`, without a copy.

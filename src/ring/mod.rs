@@ -34,7 +34,7 @@ use buffers::BufferPool;
 use key::{Kind, UserData};
 use sends::Sends;
 
-pub use refusal::{Refusal, probe};
+pub use refusal::{Refusal, probe, try_out};
 
 /// A ring, its receive buffers, and the sends that it holds.
 pub struct Ring {
@@ -102,6 +102,12 @@ impl Driver for Ring {
         let user_data = UserData::new(Kind::Send, slot);
         let entry = self.sends.start(Fd(socket.as_raw_fd()), slot, pieces).user_data(user_data.into());
         self.push(entry);
+    }
+
+    fn send_sealed(&mut self, socket: BorrowedFd<'_>, slot: u32, content_type: u8, pieces: Pieces) {
+        let user_data = UserData::new(Kind::Send, slot);
+        let entry = self.sends.start_sealed(Fd(socket.as_raw_fd()), slot, content_type, pieces);
+        self.push(entry.user_data(user_data.into()));
     }
 
     fn cancel_send(&mut self, slot: u32) {

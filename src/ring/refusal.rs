@@ -11,19 +11,28 @@ use crate::driver::{Driver, Size};
 
 use super::Ring;
 
-/// Makes a small ring, with all that a large one needs, and lets it go.
+/// Whether the kernel gives rings.
 ///
 /// # Errors
-/// The kernel refuses it.
+/// It refuses them.
 pub fn probe() -> Result<(), Refusal> {
-    let wakes = eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| Refusal::Other(errno.into()))?;
-    let ring = Ring::new(SIZE, wakes.as_fd()).map_err(Refusal::of)?;
-    let mut known = Probe::new();
-    ring.uring.submitter().register_probe(&mut known).map_err(Refusal::of)?;
+    let known = try_out().map_err(Refusal::of)?;
     OPERATIONS.iter().try_for_each(|(code, name)| match known.is_supported(*code) {
         true => Ok(()),
         false => Err(Refusal::Lacks(name)),
     })
+}
+
+/// Makes a small ring, with all that a large one needs, and lets it go. Returns what can be asked of it.
+///
+/// # Errors
+/// The kernel refuses it.
+pub fn try_out() -> io::Result<Probe> {
+    let wakes = eventfd(0, EventfdFlags::CLOEXEC)?;
+    let ring = Ring::new(SIZE, wakes.as_fd())?;
+    let mut known = Probe::new();
+    ring.uring.submitter().register_probe(&mut known)?;
+    Ok(known)
 }
 
 /// Why there is no ring.

@@ -34,6 +34,7 @@ impl<D: Driver> Shard<D> {
         }
         counts.buffers_exhausted = driver.starved();
         counts.clients = connections.count();
+        counts.messages = relay.message_count();
         (counts.channels, counts.memory) = (relay.channel_count() as u64, relay.memory_len());
         metrics.publish(counts);
     }
@@ -42,11 +43,11 @@ impl<D: Driver> Shard<D> {
 fn closing(code: CloseCode) -> Closing {
     match code {
         CloseCode::Empty | CloseCode::Echo(_) => Closing::Client,
-        CloseCode::GoingAway => Closing::GoingAway,
         CloseCode::ProtocolError(_) => Closing::ProtocolError,
         CloseCode::InvalidText | CloseCode::BrokenDeflate => Closing::InvalidText,
         CloseCode::MayNotPublish | CloseCode::RateLimit => Closing::PolicyViolation,
         CloseCode::TooLarge => Closing::TooLarge,
+        CloseCode::ServiceRestart => Closing::ServiceRestart,
         CloseCode::OutOfMemory => Closing::TryAgainLater,
         CloseCode::TokenExpired => Closing::TokenEnded,
         CloseCode::ChannelDeleted => Closing::ChannelDeleted,

@@ -8,11 +8,13 @@ use crate::relay::{Input, Terms};
 use crate::time::Time;
 
 use super::Shard;
+use super::secure::Secure;
 
 impl<D: Driver> Shard<D> {
-    /// Answers everything that is in the mailbox.
+    /// Answers what is in the mailbox, at most [`MAIL_MAX`] messages: those who are connected go between.
     pub(super) fn read_mail(&mut self, now: Time) {
-        while let Ok(message) = self.mailbox.try_recv() {
+        for _ in 0..MAIL_MAX {
+            let Ok(message) = self.mailbox.try_recv() else { break };
             self.answer(now, message);
         }
     }
@@ -42,9 +44,10 @@ impl<D: Driver> Shard<D> {
             }
             ToShard::Join(join) => self.join(now, join),
             ToShard::Leave { place } => self.relay.leave(place),
-            ToShard::Shutdown { grace } => {
+            ToShard::Beat(beat) => beat.answer(),
+            ToShard::Shutdown { spread } => {
                 self.ending = true;
-                self.relay.shut_down(now, grace);
+                self.relay.shut_down(now, spread);
             }
         }
     }
@@ -67,6 +70,7 @@ impl<D: Driver> Shard<D> {
         let terms = Terms { rights: terms.rights, ends_at, window: terms.window };
         let client = self.relay.join(now, place, &response, terms);
         let is_adopted = self.driver.adopt(socket.as_fd(), client.slot);
+        let tls = tls.map(|session| Secure::new(session, self.kernel_tls, socket.as_fd()));
         self.connections.open(client, socket, tls, permit);
         match is_adopted {
             Ok(()) => self.adopt(now, client, received),
@@ -78,3 +82,40 @@ impl<D: Driver> Shard<D> {
 
 /// How long sent data may be unacknowledged, in ping intervals.
 const UNACKED_INTERVALS_MAX: u32 = 2;
+
+/// Messages that a turn answers.
+const MAIL_MAX: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_channel::oneshot;
+
+    use super::*;
+    use crate::config::ServeConfig;
+    use crate::handoff::Mailbox;
+    use crate::metrics;
+    use crate::ring::Ring;
+    use crate::shard::KernelTls;
+
+    #[test]
+    fn a_turn_answers_a_part_of_much_mail_and_the_next_goes_on() {
+        let (handle, mailbox) = Mailbox::new().unwrap();
+        let metrics = Arc::new(metrics::Shard::default());
+        let mut shard =
+            Shard::<Ring>::new(0, &ServeConfig::default(), KernelTls::NONE, mailbox, handle.clone(), metrics).unwrap();
+        let mut answers: Vec<_> = (0..MAIL_MAX + 1)
+            .map(|_| {
+                let (reply, answer) = oneshot::channel();
+                handle.send(ToShard::Reset { reply });
+                answer
+            })
+            .collect();
+        let mut answered = || answers.iter_mut().filter_map(|answer| answer.try_recv().ok().flatten()).count();
+        shard.read_mail(shard.now());
+        assert_eq!(answered(), MAIL_MAX);
+        shard.read_mail(shard.now());
+        assert_eq!(answered(), 1);
+    }
+}

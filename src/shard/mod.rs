@@ -6,7 +6,9 @@
 
 mod connections;
 mod count;
+mod kernel_tls;
 mod mail;
+mod offload;
 mod secure;
 
 use std::collections::VecDeque;
@@ -19,11 +21,14 @@ use crate::config::ServeConfig;
 use crate::driver::{Arrival, Completion, Driver, Size};
 use crate::handoff::{Mailbox, ShardHandle};
 use crate::metrics;
+pub use crate::relay::CLOSE_TIMEOUT;
 use crate::relay::{Input, Limits, Output, Relay, SEND_LEN_MAX, TURN_LEN_MAX};
 use crate::time::Time;
 use crate::tls::Scratch;
 
 use connections::Connections;
+
+pub use kernel_tls::{KernelTls, KernelTlsMissing};
 
 /// One shard, ready to run.
 pub struct Shard<D> {
@@ -36,6 +41,8 @@ pub struct Shard<D> {
     completions: Vec<Completion>,
     /// Room for the data of one TLS record.
     scratch: Scratch,
+    /// Whose TLS records the kernel seals.
+    kernel_tls: KernelTls,
     mailbox: Mailbox,
     /// The sending end of the mailbox, for the seats that the shard gives out.
     handle: ShardHandle,
@@ -61,6 +68,7 @@ impl<D: Driver> Shard<D> {
     pub fn new(
         index: u16,
         config: &ServeConfig,
+        kernel_tls: KernelTls,
         mailbox: Mailbox,
         handle: ShardHandle,
         metrics: Arc<metrics::Shard>,
@@ -80,6 +88,7 @@ impl<D: Driver> Shard<D> {
             completions: Vec::new(),
             scratch: Scratch::new(relay.meter().clone()),
             relay,
+            kernel_tls,
             mailbox,
             handle,
             ping_interval: config.ping_interval,
@@ -145,7 +154,11 @@ impl<D: Driver> Shard<D> {
     fn look_for_work(&mut self) {
         self.driver.submit();
         let begun = Instant::now();
-        while !self.driver.has_completed() && !self.driver.poll() && begun.elapsed() < self.spin {
+        while self.mailbox.is_empty()
+            && !self.driver.has_completed()
+            && !self.driver.poll()
+            && begun.elapsed() < self.spin
+        {
             std::hint::spin_loop();
         }
     }
@@ -264,9 +277,8 @@ impl<D: Driver> Shard<D> {
                         connection.sending = true;
                         driver.send(connection.socket(), client.slot, pieces);
                     }
-                    Some(tls) => {
-                        tls.send(pieces);
-                        if secure::go_on(connection, driver, scratch).is_err() {
+                    Some(_) => {
+                        if secure::send(connection, driver, scratch, pieces).is_err() {
                             broken.push(client);
                         }
                     }

@@ -1,10 +1,9 @@
 //! The two directions of a session's keys.
 
-use rustls::crypto::cipher::{
-    AeadKey, InboundOpaqueMessage, Iv, MessageDecrypter, MessageEncrypter, OutboundChunks, OutboundPlainMessage,
-};
-use rustls::{ConnectionTrafficSecrets, ContentType, Error, ProtocolVersion, SupportedCipherSuite};
+use rustls::crypto::cipher::{AeadKey, InboundOpaqueMessage, Iv, MessageDecrypter};
+use rustls::{ConnectionTrafficSecrets, ContentType, Error, SupportedCipherSuite};
 
+use super::encrypter::Encrypter;
 use super::error::RecordError;
 use super::record::{HEADER_LEN, Header};
 
@@ -17,8 +16,9 @@ pub(super) struct Opener {
 
 /// Seals what the peer opens.
 pub(super) struct Sealer {
-    cipher: Box<dyn MessageEncrypter>,
-    /// Records sealed with this key.
+    /// `None` = the kernel has the key, and seals.
+    cipher: Option<Encrypter>,
+    /// Records sealed with this key; if the kernel seals, no fewer than it has sealed.
     sequence: u64,
     /// Records after which there has to be another key.
     records_max: u64,
@@ -61,18 +61,13 @@ impl Opener {
 impl Sealer {
     /// `None` = the keys are of a kind that is not known here.
     pub(super) fn new(suite: SupportedCipherSuite, secrets: (u64, ConnectionTrafficSecrets)) -> Option<Sealer> {
-        let (sequence, (key, iv)) = (secrets.0, key_and_iv(secrets.1)?);
-        let (cipher, records_max) = match suite {
-            SupportedCipherSuite::Tls13(suite) => {
-                (suite.aead_alg.encrypter(key, iv), suite.common.confidentiality_limit)
-            }
-            SupportedCipherSuite::Tls12(suite) => {
-                let fixed_len = suite.aead_alg.key_block_shape().fixed_iv_len;
-                let (fixed, explicit) = iv.as_ref().split_at_checked(fixed_len)?;
-                (suite.aead_alg.encrypter(key, fixed, explicit), suite.common.confidentiality_limit)
-            }
+        let (sequence, secrets) = secrets;
+        let records_max = match suite {
+            SupportedCipherSuite::Tls13(suite) => suite.common.confidentiality_limit,
+            SupportedCipherSuite::Tls12(suite) => suite.common.confidentiality_limit,
         };
-        Some(Sealer { cipher, sequence, records_max: records_max.saturating_sub(RECORDS_SPARED) })
+        let cipher = Encrypter::new(suite, secrets)?;
+        Some(Sealer { cipher: Some(cipher), sequence, records_max: records_max.saturating_sub(RECORDS_SPARED) })
     }
 
     /// Whether there has to be another key before more data is sealed.
@@ -82,11 +77,62 @@ impl Sealer {
 
     /// One record with `payload` in it.
     pub(super) fn seal(&mut self, kind: ContentType, payload: &[u8]) -> Result<Vec<u8>, RecordError> {
-        let version = ProtocolVersion::TLSv1_2;
-        let message = OutboundPlainMessage { typ: kind, version, payload: OutboundChunks::Single(payload) };
-        let record = self.cipher.encrypt(message, self.sequence).map_err(|_| RecordError::Internal)?;
+        let mut record = Vec::with_capacity(payload.len() + self.overhead());
+        let (fill, mut scratch) = (|to: &mut Vec<u8>| to.extend_from_slice(payload), Vec::new());
+        self.put(kind, payload.len(), fill, &mut scratch, &mut record)?;
+        Ok(record)
+    }
+
+    /// Puts a record behind `to`; `len`, `fill` and `scratch` as in [`Encrypter::seal`].
+    pub(super) fn put(
+        &mut self,
+        kind: ContentType,
+        len: usize,
+        fill: impl FnOnce(&mut Vec<u8>),
+        scratch: &mut Vec<u8>,
+        to: &mut Vec<u8>,
+    ) -> Result<(), RecordError> {
+        let cipher = self.cipher.as_mut().ok_or(RecordError::Internal)?;
+        cipher.seal(kind, self.sequence, len, fill, scratch, to)?;
         self.sequence += 1;
-        Ok(record.encode())
+        Ok(())
+    }
+
+    /// Bytes of a record besides its data; 0 if the kernel seals.
+    pub(super) fn overhead(&self) -> usize {
+        self.cipher.as_ref().map_or(0, Encrypter::overhead)
+    }
+
+    /// Records sealed with this key.
+    pub(super) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    // When the kernel seals
+
+    /// Forgets the key, which the kernel has now.
+    pub(super) fn give_away(&mut self) {
+        self.cipher = None;
+    }
+
+    /// Whether the kernel seals.
+    pub(super) fn is_given_away(&self) -> bool {
+        self.cipher.is_none()
+    }
+
+    /// Whether the kernel may seal `len` bytes more with this key, into however many records.
+    pub(super) fn has_room_for(&self, len: u64) -> bool {
+        self.sequence.saturating_add(len) <= self.records_max
+    }
+
+    /// The kernel has sealed `len` bytes more. A record holds at least one, so there are no more records than bytes.
+    pub(super) fn count(&mut self, len: u64) {
+        self.sequence = self.sequence.saturating_add(len);
+    }
+
+    /// How many records there are, as the kernel has counted them.
+    pub(super) fn set_sequence(&mut self, sequence: u64) {
+        self.sequence = sequence;
     }
 
     #[cfg(test)]
@@ -95,7 +141,7 @@ impl Sealer {
     }
 }
 
-fn key_and_iv(secrets: ConnectionTrafficSecrets) -> Option<(AeadKey, Iv)> {
+pub(super) fn key_and_iv(secrets: ConnectionTrafficSecrets) -> Option<(AeadKey, Iv)> {
     match secrets {
         ConnectionTrafficSecrets::Aes128Gcm { key, iv }
         | ConnectionTrafficSecrets::Aes256Gcm { key, iv }

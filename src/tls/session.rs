@@ -11,15 +11,18 @@ use rustls::{AlertDescription, ContentType, ExtractedSecrets, ProtocolVersion};
 use super::cipher::{Opener, Sealer};
 use super::error::RecordError;
 use super::record::{DATA_LEN_MAX, HEADER_LEN, Header};
+use super::send_key::SendKey;
 use crate::chunk::{Meter, Piece, Pieces};
 
 /// The keys of a connection and the little that it remembers between records. Plaintext and ciphertext are its caller's:
 /// the one exception is the begin of a record whose rest has not come.
 pub struct Session {
     opener: Opener,
-    sealer: Sealer,
+    pub(super) sealer: Sealer,
+    /// The sealer's key, as long as it may still be offered to the kernel.
+    pub(super) send_key: Option<SendKey>,
     /// Makes the next keys.
-    keys: KernelConnection<ServerConnectionData>,
+    pub(super) keys: KernelConnection<ServerConnectionData>,
     /// The begin of a record whose rest has not come: at most one record, and without memory while empty.
     parted: Vec<u8>,
     /// `parted` is the whole record, opened; it is kept until [`open`](Self::open) is called again.
@@ -27,13 +30,13 @@ pub struct Session {
     /// Records without data since the last one with some.
     control_in_a_row: u8,
     /// The peer has asked for our next key.
-    owes_key_update: bool,
+    pub(super) owes_key_update: bool,
     /// An alert to be sent before the end; nothing is sealed behind it.
-    farewell: Option<AlertDescription>,
+    pub(super) farewell: Option<AlertDescription>,
     /// The peer has closed its side.
     is_read_closed: bool,
     /// An alert was sealed: nothing may follow it.
-    is_write_closed: bool,
+    pub(super) is_write_closed: bool,
 }
 
 /// What [`Session::open`] found in what was received.
@@ -52,7 +55,7 @@ pub enum Opened {
 /// What sealing needs and sessions can share.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    /// Room for one record's data, which lies in shared cells.
+    /// Room for one record's data, which lies in shared cells and for TLS 1.2 has to lie in one slice.
     data: Vec<u8>,
     /// Counts what is sealed.
     meter: Meter,
@@ -69,8 +72,10 @@ impl Session {
     /// `None` = the keys are of a kind that is not known here.
     pub(super) fn new(secrets: ExtractedSecrets, keys: KernelConnection<ServerConnectionData>) -> Option<Session> {
         let suite = keys.negotiated_cipher_suite();
+        let send_key = SendKey::new(keys.protocol_version(), &secrets.tx.1);
         Some(Session {
             opener: Opener::new(suite, secrets.rx)?,
+            send_key,
             sealer: Sealer::new(suite, secrets.tx)?,
             keys,
             parted: Vec::new(),
@@ -214,7 +219,8 @@ impl Session {
         Ok(())
     }
 
-    fn is_13(&self) -> bool {
+    /// Whether this is TLS 1.3, which has further keys.
+    pub fn is_13(&self) -> bool {
         self.keys.protocol_version() == ProtocolVersion::TLSv1_3
     }
 
@@ -232,25 +238,31 @@ impl Session {
     /// The key is worn out and there is no other. An alert says so with the next call.
     pub fn seal(&mut self, plain: &mut Pieces, scratch: &mut Scratch) -> Result<(Pieces, usize), RecordError> {
         let Scratch { data, meter } = scratch;
-        let mut sealed = Pieces::new();
-        let mut sealed_len = 0;
-        if let Some(record) = self.seal_control()? {
-            sealed.push(Piece::new(record, meter));
+        let mut sealed = self.seal_control()?.unwrap_or_default();
+        let mut records = usize::from(!sealed.is_empty());
+        let mut plain_len: usize = plain.iter().map(Piece::len).sum();
+        let records_to_come = plain_len.div_ceil(DATA_LEN_MAX).min(RECORDS_MAX - records);
+        if !self.is_write_closed {
+            // No more than that, or it would be copied once again.
+            let sealed_len = plain_len.min(records_to_come * DATA_LEN_MAX) + records_to_come * self.sealer.overhead();
+            sealed.reserve_exact(sealed_len);
         }
-        while !plain.is_empty() && !sealed.is_full() && !self.is_write_closed {
+        let before = plain_len;
+        while plain_len > 0 && records < RECORDS_MAX && !self.is_write_closed {
             if self.sealer.is_worn_out() {
                 if !self.is_13() && !sealed.is_empty() {
                     break;
                 }
-                sealed.push(Piece::new(self.renew()?, meter));
-                continue;
+                sealed.extend(self.renew()?);
+            } else {
+                let len = plain_len.min(DATA_LEN_MAX);
+                self.sealer.put(ContentType::ApplicationData, len, |to| take(plain, len, to), data, &mut sealed)?;
+                plain_len -= len;
             }
-            data.clear();
-            take(plain, DATA_LEN_MAX, data);
-            sealed.push(Piece::new(self.sealer.seal(ContentType::ApplicationData, data)?, meter));
-            sealed_len += data.len();
+            records += 1;
         }
-        Ok((sealed, sealed_len))
+        let sealed = (!sealed.is_empty()).then(|| Piece::new(sealed, meter));
+        Ok((sealed.into_iter().collect(), before - plain_len))
     }
 
     /// The same for data that lies in one place, behind `sealed`; all of it.
@@ -278,8 +290,7 @@ impl Session {
         }
         if let Some(alert) = self.farewell {
             self.is_write_closed = true;
-            let level = if alert == AlertDescription::CloseNotify { WARNING } else { FATAL };
-            return self.sealer.seal(ContentType::Alert, &[level, u8::from(alert)]).map(Some);
+            return self.sealer.seal(ContentType::Alert, &message(alert)).map(Some);
         }
         if self.owes_key_update { self.renew().map(Some) } else { Ok(None) }
     }
@@ -291,9 +302,12 @@ impl Session {
             return Err(RecordError::KeyWornOut);
         }
         self.owes_key_update = false;
-        let record = self.sealer.seal(ContentType::Handshake, &[KEY_UPDATE, 0, 0, 1, 0])?;
+        let record = self.sealer.seal(ContentType::Handshake, &NEXT_KEY)?;
         let secrets = self.keys.update_tx_secret().map_err(|_| RecordError::Internal)?;
         let suite = self.keys.negotiated_cipher_suite();
+        if self.send_key.is_some() {
+            self.send_key = SendKey::new(self.keys.protocol_version(), &secrets.1);
+        }
         self.sealer = Sealer::new(suite, secrets).ok_or(RecordError::Internal)?;
         Ok(record)
     }
@@ -318,9 +332,9 @@ impl fmt::Debug for Session {
     }
 }
 
-/// Moves at most `len_max` bytes from the front of `pieces` to the end of `to`.
-fn take(pieces: &mut Pieces, len_max: usize, to: &mut Vec<u8>) {
-    let mut left = len_max;
+/// Moves `len` bytes, of which there are as many, from the front of `pieces` to the end of `to`.
+fn take(pieces: &mut Pieces, len: usize, to: &mut Vec<u8>) {
+    let mut left = len;
     while left > 0
         && let Some(piece) = pieces.first_mut()
     {
@@ -334,11 +348,23 @@ fn take(pieces: &mut Pieces, len_max: usize, to: &mut Vec<u8>) {
     }
 }
 
+/// Most records that one send carries: 128 KiB of data.
+const RECORDS_MAX: usize = 8;
+
 /// Records without data in a row that a peer may send: it has no reason for more than one or two.
 const CONTROL_IN_A_ROW_MAX: u8 = 16;
 
 /// The type of the message (RFC 8446, section 4).
 const KEY_UPDATE: u8 = 24;
+
+/// The message that says that what follows is sealed with our next key, and asks for none of the peer's.
+pub(super) const NEXT_KEY: [u8; 5] = [KEY_UPDATE, 0, 0, 1, 0];
+
+/// An alert as it is sent.
+pub(super) fn message(alert: AlertDescription) -> [u8; 2] {
+    let level = if alert == AlertDescription::CloseNotify { WARNING } else { FATAL };
+    [level, u8::from(alert)]
+}
 
 /// The levels of alerts.
 const WARNING: u8 = 1;

@@ -9,11 +9,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::TryRecvError;
-use futures_channel::oneshot;
 use ringrelay::budget::Budget;
 use ringrelay::channel::{ChannelSpec, ChannelView, SlowPolicy};
 use ringrelay::driver::Kind;
-use ringrelay::front::{self, FrontSettings};
+use ringrelay::front::{self, FrontHandle, FrontSettings, Listener};
 use ringrelay::handoff::{AdmitError, CreateError, Join, Mailbox, Place, Seat, ShardHandle, ToShard};
 use ringrelay::http::{ChunkedDecoder, Origins};
 use ringrelay::pages::render_guide;
@@ -71,7 +70,7 @@ pub struct Rig {
     pub address: SocketAddr,
     /// The sockets that were handed over.
     pub joined: mpsc::Receiver<Join>,
-    stop: Option<oneshot::Sender<()>>,
+    stop: Option<FrontHandle>,
     front: Option<JoinHandle<std::io::Result<()>>>,
     shards: Vec<(ShardHandle, JoinHandle<()>)>,
 }
@@ -87,8 +86,9 @@ impl Rig {
         let registry = Registry::new(shards.iter().map(|(handle, _)| handle.clone()).collect());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel();
-        let front = thread::spawn(move || front::run(listener, driver(), registry, settings, stopped, || ()));
+        let (stop, control) = front::control();
+        let listeners = vec![Listener { socket: listener, is_inherited: false }];
+        let front = thread::spawn(move || front::run(listeners, driver(), registry, settings, control, || ()));
         Rig { address, joined, stop: Some(stop), front: Some(front), shards }
     }
 
@@ -128,7 +128,7 @@ impl Rig {
     /// Ends the shards: their mailboxes are gone.
     pub fn end_shards(&mut self) {
         for (handle, thread) in self.shards.drain(..) {
-            handle.send(ToShard::Shutdown { grace: Duration::ZERO });
+            handle.send(ToShard::Shutdown { spread: Duration::ZERO });
             thread.join().expect("the shard does not panic");
         }
     }
@@ -185,6 +185,7 @@ fn start_shard(joined: mpsc::Sender<Join>) -> (ShardHandle, JoinHandle<()>) {
                 }
                 ToShard::Leave { .. } => {}
                 ToShard::Shutdown { .. } => return,
+                ToShard::Beat(beat) => beat.answer(),
             }
         }
     });
