@@ -5,7 +5,6 @@ mod files;
 mod listeners;
 mod shards;
 
-use std::convert::Infallible;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -13,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{error, fmt};
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::bounded;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::CpuSet;
 
