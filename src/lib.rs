@@ -6,7 +6,8 @@
 //! - [`front`] accepts connections and speaks HTTP ([`http`], [`route`], [`rest`], [`pages`], [`auth`], [`jwt`]);
 //! - [`handoff`] carries requests and upgraded sockets from a front to the shard that owns the channel ([`registry`]);
 //! - [`tls`] is what lies between them and the socket, if there is a certificate;
-//! - [`shard`] is the thread that drives one io_uring ([`ring`]) and, with it, one [`relay`];
+//! - [`shard`] is the thread that drives one io_uring ([`ring`]; [`epoll`] where that is refused: a [`driver`]) and, with
+//!   it, one [`relay`];
 //! - [`relay`] decides, without sockets or clocks: it holds the connections ([`session`], [`ws`], [`outbox`]) and the
 //!   channels ([`channel`]) whose logs they read ([`chunk`]);
 //! - [`metrics`] is what all of them count; [`log`] is what they say.
@@ -39,6 +40,8 @@ pub mod tls;
 
 pub mod metrics;
 
+pub mod driver;
+pub mod epoll;
 pub mod ring;
 pub mod shard;
 

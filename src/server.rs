@@ -3,8 +3,8 @@
 mod attendance;
 mod files;
 mod listeners;
+mod shards;
 
-use std::convert::Infallible;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -12,18 +12,18 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{error, fmt};
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::bounded;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::CpuSet;
 
 use crate::config::{Ktls, ServeConfig};
+use crate::driver::Kind;
 use crate::front::{self, FrontHandle, FrontSettings};
-use crate::handoff::{Mailbox, ShardHandle};
 use crate::log::{self, RefusalLog};
-use crate::metrics::{self, Metrics};
+use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::service::{self, InheritError, Manager};
-use crate::shard::{CLOSE_TIMEOUT, KernelTls, KernelTlsMissing, Shard};
+use crate::shard::{CLOSE_TIMEOUT, KernelTls, KernelTlsMissing};
 
 use attendance::Attendance;
 use files::Files;
@@ -36,7 +36,8 @@ pub(crate) use listeners::BACKLOG;
 /// service is told too. `level` is that of the log, which signals change from then on.
 ///
 /// # Errors
-/// A file that a setting names cannot be used, the kernel has no TLS although it was asked for, the address cannot be listened on, or the kernel gives no ring.
+/// A file that a setting names cannot be used, the kernel has no TLS although it was asked for, the address cannot be
+/// listened on, or the kernel does not give what shards need.
 pub fn run(config: &ServeConfig, level: log::Level) -> Result<(), StartError> {
     // While this is the only thread.
     let inherited = service::inherited_listeners().map_err(StartError::Inherited)?;
@@ -53,15 +54,15 @@ pub fn run(config: &ServeConfig, level: log::Level) -> Result<(), StartError> {
     let kernel_tls = if files.tls.is_some() { config.ktls } else { Ktls::Off };
     let kernel_tls = KernelTls::settle(kernel_tls).map_err(StartError::KernelTls)?;
     let (alive, gone) = bounded(0);
-    let shards = start_shards(config, kernel_tls, &cores, &metrics, &alive)?;
+    let (driver, shards) = shards::start(config, kernel_tls, &cores, &metrics, &alive)?;
     drop(alive);
     let registry = Registry::new(shards.iter().map(|shard| shard.handle.clone()).collect());
     let listeners = Listeners::of(config, inherited)?;
     let url = format!("{}://{}", if files.tls.is_some() { "https" } else { "http" }, listeners.address);
-    let fronts = start_fronts(config, listeners, &cores, &registry, &files, metrics.clone())?;
+    let fronts = start_fronts(config, listeners, &cores, driver, &registry, &files, metrics.clone())?;
 
     log::announce(&format!("ringrelay listens on {url}"));
-    tracing::info!(shards = shards.len(), %url, "started");
+    tracing::info!(shards = shards.len(), driver = driver.name(), %url, "started");
 
     let refusals = RefusalLog::start(metrics.clone())?;
     let attendance = Attendance {
@@ -132,53 +133,6 @@ fn raise_open_files() {
     }
 }
 
-struct RunningShard {
-    handle: ShardHandle,
-    thread: JoinHandle<()>,
-}
-
-/// Every shard holds an `alive` as long as it runs.
-fn start_shards(
-    config: &ServeConfig,
-    kernel_tls: KernelTls,
-    cores: &[usize],
-    metrics: &Metrics,
-    alive: &Sender<Infallible>,
-) -> io::Result<Vec<RunningShard>> {
-    (0..config.shard_count())
-        .map(|index| start_shard(index, config, kernel_tls, core_of(index, cores), metrics.add_shard(), alive.clone()))
-        .collect()
-}
-
-fn start_shard(
-    index: usize,
-    config: &ServeConfig,
-    kernel_tls: KernelTls,
-    core: Option<usize>,
-    metrics: Arc<metrics::Shard>,
-    alive: Sender<Infallible>,
-) -> io::Result<RunningShard> {
-    let (handle, mailbox) = Mailbox::new()?;
-    let (own_handle, config) = (handle.clone(), config.clone());
-    let (started, start) = mpsc::channel();
-    let thread = thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
-        pin(core);
-        match Shard::new(index as u16, &config, kernel_tls, mailbox, own_handle, metrics) {
-            Ok(shard) => {
-                let _ = started.send(Ok(()));
-                shard.run();
-                drop(alive);
-            }
-            Err(error) => {
-                let _ =
-                    started.send(Err(io::Error::new(error.kind(), format!("no io_uring for shard {index}: {error}"))));
-            }
-        }
-    })?;
-    start.recv().expect("a shard says whether it starts")?;
-    Ok(RunningShard { handle, thread })
-}
-
 struct RunningFronts {
     /// Set before the fronts are told to end: one that ends earlier has failed.
     stopping: Arc<AtomicBool>,
@@ -200,6 +154,7 @@ fn start_fronts(
     config: &ServeConfig,
     listeners: Listeners,
     cores: &[usize],
+    driver: Kind,
     registry: &Registry,
     files: &Files,
     metrics: Arc<Metrics>,
@@ -216,7 +171,7 @@ fn start_fronts(
             pin(core);
             yield_to_shards();
             let on_start = || drop(started.send(Ok(())));
-            let ended = front::run(listeners, registry, settings, control, on_start);
+            let ended = front::run(listeners, driver, registry, settings, control, on_start);
             if let Err(error) = ended {
                 let error = io::Error::new(error.kind(), format!("front {index}: {error}"));
                 // Nobody listens for this once it has started.

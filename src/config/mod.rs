@@ -69,7 +69,7 @@ pub struct ServeConfig {
     pub proxy_protocol: bool,
     /// `1..=SHARDS_MAX`; `None` = one per core.
     pub shards: Option<NonZeroUsize>,
-    /// What shards run on.
+    /// What shards and fronts run on.
     pub driver: Driver,
     /// Bytes.
     pub max_message_size: u64,
@@ -165,13 +165,14 @@ pub struct JwtConfig {
     pub audience: Option<String>,
 }
 
-/// How shards talk to the kernel.
+/// How the relay talks to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Driver {
-    /// The best that this kernel has; in this version that is io_uring.
+    /// io_uring, or epoll where that is refused.
     Auto,
-    /// io_uring, or no start at all.
+    /// io_uring for shards, or no start at all.
     Uring,
+    Epoll,
 }
 
 /// What a line of the log looks like.

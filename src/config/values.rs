@@ -48,7 +48,11 @@ impl Values {
             trusted_proxies: parse_networks(self.text("trusted-proxies")).expect("they were checked"),
             proxy_protocol: self.bool("proxy-protocol"),
             shards: self.integer("shards").and_then(|count| NonZeroUsize::new(count as usize)),
-            driver: if self.text("driver") == "uring" { Driver::Uring } else { Driver::Auto },
+            driver: match self.text("driver") {
+                "uring" => Driver::Uring,
+                "epoll" => Driver::Epoll,
+                _ => Driver::Auto,
+            },
             max_message_size: self.set_integer("max-message-size"),
             max_lag: self.set_integer("max-lag"),
             slow_consumers: if self.text("slow-consumers") == "skip" {

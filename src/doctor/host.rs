@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use crate::ring::{Ring, RingSize};
+use crate::ring;
 
 /// Where a host is read.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Host {
     /// The host that this runs on. `pid` is the relay's, if one runs; otherwise this process stands for it.
     pub fn local(pid: Option<u32>) -> Host {
         let process = pid.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
-        Host { root: "/".into(), process, ring: Ring::new(PROBE).map(drop), page: rustix::param::page_size() as u64 }
+        Host { root: "/".into(), process, ring: ring::try_out().map(drop), page: rustix::param::page_size() as u64 }
     }
 
     /// One that a test plays.
@@ -145,6 +145,3 @@ pub(super) fn list(text: &str) -> Vec<u32> {
 
 /// More than any host has.
 const CORES_MAX: usize = 65_536;
-
-/// The smallest ring with everything that a shard's has.
-const PROBE: RingSize = RingSize { submissions: 8, buffers: 1, buffer_len: 4096 };

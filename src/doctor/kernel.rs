@@ -19,7 +19,8 @@ pub(super) fn version(host: &Host) -> Outcome {
     };
     match missing(kernel) {
         missing if missing.is_empty() => Outcome::ok(release),
-        missing => Outcome::problem(format!("{release}, without {missing}"), "6.1 or newer"),
+        // The relay has another driver for these.
+        missing => Outcome::advice(format!("{release}, without {missing}"), "6.1 or newer"),
     }
 }
 
@@ -31,7 +32,8 @@ fn missing(kernel: (u32, u32)) -> String {
 
 pub(super) fn io_uring(host: &Host) -> Outcome {
     let Err(error) = host.ring() else { return Outcome::ok("a ring was made") };
-    let refused = |why: String| Outcome::problem(format!("refused ({error}): {why}"), "a ring");
+    let refused =
+        |why: String| Outcome::advice(format!("refused ({error}): {why}"), "a ring; without one shards use epoll");
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::PERM) => match host.number("proc/sys/kernel/io_uring_disabled") {
             Some(2) => refused("kernel.io_uring_disabled forbids it to everyone".to_owned())

@@ -25,12 +25,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use monoio::{FusionDriver, RuntimeBuilder};
+use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
 
 use crate::auth::Auth;
 use crate::budget::Budget;
 use crate::channel::SlowPolicy;
 use crate::config::{AuthConfig, ServeConfig};
+use crate::driver::Kind;
 use crate::http::{HttpDate, Origins};
 use crate::jwt::Verifier;
 use crate::metrics::{self, Metrics};
@@ -188,13 +189,15 @@ pub struct Listener {
     pub is_inherited: bool,
 }
 
-/// Accepts and serves connections on this thread, once `on_start` was called, until the handle of `control` is dropped; then
-/// closes `listeners`, lets requests under way be answered (see [`FrontSettings::stop_grace`]) and returns.
+/// Accepts and serves connections on this thread with `driver`, once `on_start` was called, until the handle of `control` is
+/// dropped; then closes `listeners`, lets requests under way be answered (see [`FrontSettings::stop_grace`]) and returns.
 ///
 /// # Errors
-/// The runtime cannot be made (open-files or locked-memory limit), or a listener is no socket that it can use.
+/// The runtime cannot be made (open files; locked memory, if a listener is inherited), or a listener is no socket that it can
+/// use.
 pub fn run(
     listeners: Vec<Listener>,
+    driver: Kind,
     registry: Registry,
     settings: FrontSettings,
     control: Control,
@@ -208,8 +211,20 @@ pub fn run(
         settings,
         date: Cell::new((0, HttpDate::from_unix(0))),
     });
-    let mut runtime = RuntimeBuilder::<FusionDriver>::new().enable_timer().build()?;
-    runtime.block_on(accept::serve(listeners, front, control, on_start))
+    let shares = listeners.iter().any(|listener| listener.is_inherited);
+    let serving = accept::serve(listeners, front, control, on_start);
+    if driver == Kind::Uring {
+        match RuntimeBuilder::<IoUringDriver>::new().enable_timer().build() {
+            Ok(mut runtime) => return runtime.block_on(serving),
+            // Shards come first, and have taken it; a front can do without. But io_uring waits on blocking sockets and epoll
+            // on others, so fronts that share an inherited one have to use the same.
+            Err(error) if error.kind() == io::ErrorKind::OutOfMemory && !shares => tracing::warn!(
+                "a front uses epoll: too little memory may be locked for io_uring (LimitMEMLOCK of systemd, ulimit -l)"
+            ),
+            Err(error) => return Err(error),
+        }
+    }
+    RuntimeBuilder::<LegacyDriver>::new().enable_timer().build()?.block_on(serving)
 }
 
 /// What all tasks of a front share.

@@ -74,11 +74,19 @@ impl Tally {
 }
 
 impl Turns {
+    /// So many bytes of a receive were taken in: one turn may have no room for all.
     #[inline]
-    pub fn received(&mut self, len: usize) {
+    pub fn took_in(&mut self, len: usize) {
+        if super::COUNTS {
+            self.receives_len += len as u64;
+        }
+    }
+
+    /// Nothing of a receive is left.
+    #[inline]
+    pub fn received(&mut self) {
         if super::COUNTS {
             self.receives += 1;
-            self.receives_len += len as u64;
         }
     }
 
@@ -229,7 +237,8 @@ mod tests {
         tally.traffic.batches.observe(&BATCH_BOUNDS, 17);
         tally.traffic.durations.observe(&DURATION_BOUNDS, 18);
         tally.turns.times.observe(&TURN_BOUNDS, 19);
-        tally.turns.received(20);
+        tally.turns.took_in(20);
+        tally.turns.received();
         tally.turns.sent(21);
         let shard = Shard::default();
         shard.publish(&tally);

@@ -1,12 +1,13 @@
 //! The sends in flight, and the memory that the kernel reads for them.
 
-use std::{mem, ptr};
+use std::ptr;
 
 use io_uring::types::Fd;
 use io_uring::{opcode, squeue};
 use rustix::net::SendFlags;
 
 use crate::chunk::{PIECES_MAX, Pieces};
+use crate::driver::kernel_tls::{APPLICATION_DATA, RecordType};
 
 /// The sends in flight, by slot; at most one per slot.
 #[derive(Default)]
@@ -28,14 +29,6 @@ struct Send {
     message: libc::msghdr,
     /// Says of which type the records are that the socket makes.
     control: RecordType,
-}
-
-/// A control message (`TLS_SET_RECORD_TYPE`), with the padding that the kernel expects.
-#[repr(C)]
-struct RecordType {
-    header: libc::cmsghdr,
-    content_type: u8,
-    _padding: [u8; size_of::<usize>() - 1],
 }
 
 impl Sends {
@@ -74,8 +67,9 @@ impl Sends {
 impl Send {
     fn unused() -> Box<Send> {
         let vector = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
-        // SAFETY: all fields of both are integers and pointers, for which zero is a value.
-        let (message, control) = unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
+        // SAFETY: all fields of a msghdr are integers and pointers, for which zero is a value.
+        let message = unsafe { std::mem::zeroed() };
+        let control = RecordType::new(APPLICATION_DATA);
         Box::new(Send { pieces: Pieces::new(), vectors: [vector; PIECES_MAX], message, control })
     }
 
@@ -94,10 +88,7 @@ impl Send {
         self.message.msg_iovlen = self.pieces.len() as _;
         (self.message.msg_control, self.message.msg_controllen) = (ptr::null_mut(), 0);
         if let Some(content_type) = content_type {
-            self.control.header.cmsg_len = (mem::offset_of!(RecordType, content_type) + size_of::<u8>()) as _;
-            self.control.header.cmsg_level = libc::SOL_TLS;
-            self.control.header.cmsg_type = libc::TLS_SET_RECORD_TYPE;
-            self.control.content_type = content_type;
+            self.control = RecordType::new(content_type);
             self.message.msg_control = (&raw mut self.control).cast();
             self.message.msg_controllen = size_of::<RecordType>() as _;
         }
@@ -111,9 +102,6 @@ const FLAGS: i32 = (SendFlags::NOSIGNAL.bits() | SendFlags::from_bits_retain(lib
 
 /// Sockets that seal refuse `WAITALL`.
 const FLAGS_SEALED: i32 = SendFlags::NOSIGNAL.bits() as i32;
-
-/// The content type of records that need no mention.
-const APPLICATION_DATA: u8 = 23;
 
 /// Operations kept for use again: what a busy shard has in flight, not what one large broadcast had.
 const SPARE_MAX: usize = 1024;

@@ -1,6 +1,7 @@
 //! What a shard shows of itself in the metrics.
 
 use crate::channel::SlowPolicy;
+use crate::driver::Driver;
 use crate::metrics::{Closing, SlowAction};
 use crate::relay::{self, Lag};
 use crate::time::Time;
@@ -8,10 +9,10 @@ use crate::ws::CloseCode;
 
 use super::Shard;
 
-impl Shard {
+impl<D: Driver> Shard<D> {
     /// Shows what has happened in this turn, and what there is after it.
     pub(super) fn publish(&mut self, now: Time) {
-        let Shard { relay, connections, counts, ring, metrics, .. } = self;
+        let Shard { relay, connections, counts, driver, metrics, .. } = self;
         if let Some(relay::Tally { closes, slow, skipped_len, dead, lost, reclaimed, histories_cut }) =
             relay.take_tally()
         {
@@ -32,8 +33,8 @@ impl Shard {
             counts.memory_cuts += reclaimed;
             counts.histories_cut += histories_cut;
         }
-        counts.buffers_exhausted = ring.starved();
-        counts.completions_overflowed = ring.overflowed();
+        counts.buffers_exhausted = driver.starved();
+        counts.completions_overflowed = driver.overflowed();
         counts.traffic = *relay.traffic();
         let Lag { max, clients } = relay.lag(now);
         (counts.lag, counts.lagging) = (max, clients);

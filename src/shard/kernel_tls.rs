@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::{error, fmt};
 
 use crate::config::Ktls;
-use crate::ring::kernel_tls::{attach, set_send_key};
+use crate::driver::kernel_tls::{attach, set_send_key};
 use crate::tls::{Refused, SendKey, Session};
 
 /// Whose records the kernel seals: settled once, at start.

@@ -2,14 +2,15 @@
 
 use std::os::fd::AsFd;
 
+use crate::driver::Driver;
 use crate::handoff::{Join, Seat, ToShard, Upgraded};
-use crate::relay::Terms;
+use crate::relay::{Input, Terms};
 use crate::time::Time;
 
 use super::Shard;
 use super::secure::Secure;
 
-impl Shard {
+impl<D: Driver> Shard<D> {
     /// Answers what is in the mailbox, at most [`MAIL_MAX`] messages: those who are connected go between.
     pub(super) fn read_mail(&mut self, now: Time) {
         for _ in 0..MAIL_MAX {
@@ -71,9 +72,14 @@ impl Shard {
         let terms = Terms { rights: terms.rights, ends_at, window: terms.window };
         let client = self.relay.join(now, place, &response, terms);
         self.counts.handoffs += 1;
+        let is_adopted = self.driver.adopt(socket.as_fd(), client.slot);
         let tls = tls.map(|session| Secure::new(session, self.kernel_tls, socket.as_fd()));
         self.connections.open(client, socket, tls, permit);
-        self.adopt(now, client, received);
+        match is_adopted {
+            Ok(()) => self.adopt(now, client, received),
+            // Nobody would hear of it: it is as good as broken.
+            Err(_) => self.relay.handle(now, client, Input::SendFailed),
+        }
     }
 }
 
@@ -93,6 +99,7 @@ mod tests {
     use crate::config::ServeConfig;
     use crate::handoff::Mailbox;
     use crate::metrics;
+    use crate::ring::Ring;
     use crate::shard::KernelTls;
 
     #[test]
@@ -100,7 +107,7 @@ mod tests {
         let (handle, mailbox) = Mailbox::new().unwrap();
         let metrics = Arc::new(metrics::Shard::default());
         let mut shard =
-            Shard::new(0, &ServeConfig::default(), KernelTls::NONE, mailbox, handle.clone(), metrics).unwrap();
+            Shard::<Ring>::new(0, &ServeConfig::default(), KernelTls::NONE, mailbox, handle.clone(), metrics).unwrap();
         let mut answers: Vec<_> = (0..MAIL_MAX + 1)
             .map(|_| {
                 let (reply, answer) = oneshot::channel();

@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 use zeroize::Zeroizing;
 
 use crate::chunk::Pieces;
-use crate::ring::kernel_tls::{read_send_key, unacknowledged};
+use crate::driver::kernel_tls::{read_send_key, unacknowledged};
 use crate::tls::{Control, RecordError, Session};
 
 use super::kernel_tls::{KernelTls, give};

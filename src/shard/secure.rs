@@ -1,4 +1,4 @@
-//! A connection with TLS: what lies between the relay's plaintext and the ring's bytes.
+//! A connection with TLS: what lies between the relay's plaintext and the driver's bytes.
 //!
 //! The relay hands over a send as ever and is told when all of it has gone out. In between it is sealed part by part, as
 //! the socket takes it: at most eight records, 128 KiB, lie sealed at a time. What is sealed has its place in the peer's
@@ -10,8 +10,9 @@ use std::os::fd::BorrowedFd;
 
 use crate::channel::ClientId;
 use crate::chunk::{Meter, Piece, Pieces};
+use crate::driver::Driver;
+use crate::driver::kernel_tls::APPLICATION_DATA;
 use crate::relay::{Input, Relay};
-use crate::ring::Ring;
 use crate::time::Time;
 use crate::tls::{Opened, RecordError, Scratch, Session};
 
@@ -20,27 +21,27 @@ use super::connections::Connection;
 use super::kernel_tls::KernelTls;
 use super::offload::{Due, Offload};
 
-impl Shard {
+impl<D: Driver> Shard<D> {
     /// A send of sealed bytes has ended after `len` of them.
     pub(super) fn sent_sealed(&mut self, now: Time, slot: u32, len: usize) {
-        let Shard { relay, ring, connections, scratch, .. } = self;
+        let Shard { relay, driver, connections, scratch, .. } = self;
         let connection = connections.at(slot);
         let (socket, tls) = connection.parts();
         let report = tls.and_then(|tls| tls.sent(socket, len));
         if let Some(len) = report {
             relay.handle(now, connection.client, Input::Sent(len));
         }
-        if go_on(connection, ring, scratch).is_err() {
+        if go_on(connection, driver, scratch).is_err() {
             relay.handle(now, connection.client, Input::SendFailed);
         }
     }
 
     /// Sends what is due besides data, if something is and nothing is in flight.
     pub(super) fn send_control(&mut self, now: Time, slot: u32) {
-        let Shard { relay, ring, connections, scratch, .. } = self;
+        let Shard { relay, driver, connections, scratch, .. } = self;
         let connection = connections.at(slot);
         let is_due = connection.tls.as_ref().is_some_and(|tls| tls.has_control() || tls.is_broken);
-        if is_due && !connection.cutting && go_on(connection, ring, scratch).is_err() {
+        if is_due && !connection.cutting && go_on(connection, driver, scratch).is_err() {
             relay.handle(now, connection.client, Input::SendFailed);
         }
     }
@@ -52,7 +53,7 @@ impl Shard {
 /// As [`go_on`].
 pub(super) fn send(
     connection: &mut Connection,
-    ring: &mut Ring,
+    driver: &mut impl Driver,
     scratch: &mut Scratch,
     pieces: Pieces,
 ) -> Result<(), Broken> {
@@ -61,18 +62,22 @@ pub(super) fn send(
     let Some(tls) = tls else { return Ok(()) };
     if is_idle && tls.starts_offloaded(socket, &pieces) {
         connection.sending = true;
-        ring.send_sealed(connection.socket(), connection.client.slot, APPLICATION_DATA, pieces);
+        driver.send_sealed(connection.socket(), connection.client.slot, APPLICATION_DATA, pieces);
         return Ok(());
     }
     tls.send(pieces);
-    go_on(connection, ring, scratch)
+    go_on(connection, driver, scratch)
 }
 
 /// Sends what comes next, if nothing is in flight.
 ///
 /// # Errors
 /// The session is broken and its alert was sent: the connection is to be cut.
-pub(super) fn go_on(connection: &mut Connection, ring: &mut Ring, scratch: &mut Scratch) -> Result<(), Broken> {
+pub(super) fn go_on(
+    connection: &mut Connection,
+    driver: &mut impl Driver,
+    scratch: &mut Scratch,
+) -> Result<(), Broken> {
     if connection.sending {
         return Ok(());
     }
@@ -81,11 +86,11 @@ pub(super) fn go_on(connection: &mut Connection, ring: &mut Ring, scratch: &mut 
     match tls.next(socket, scratch) {
         Next::Send(pieces) => {
             connection.sending = true;
-            ring.send(connection.socket(), connection.client.slot, pieces);
+            driver.send(connection.socket(), connection.client.slot, pieces);
         }
         Next::SendSealed(content_type, pieces) => {
             connection.sending = true;
-            ring.send_sealed(connection.socket(), connection.client.slot, content_type, pieces);
+            driver.send_sealed(connection.socket(), connection.client.slot, content_type, pieces);
         }
         Next::Shut => connection.shut_write(),
         Next::Broken => return Err(Broken),
@@ -393,6 +398,3 @@ impl Secure {
         }
     }
 }
-
-/// The content type of data (RFC 8446, section 5.1).
-const APPLICATION_DATA: u8 = 23;

@@ -30,7 +30,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         ours: "Allowed. `kernel.io_uring_disabled` (Linux 6.6) says whether it is: 0 for everyone, 1 for the group \
                `kernel.io_uring_group`, 2 for nobody; a seccomp filter can forbid it too.",
         cost: "More of the kernel can be reached by whoever may use it.",
-        sign: "The relay says nothing about it when it starts.",
+        sign: "The relay's log says `io_uring` where it names its driver when it starts.",
         unless: "The host's rules forbid it.",
         subject: Subject::Host(Observation::IoUring),
     },
@@ -63,7 +63,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         ours: "384 KiB for each shard; the files say 536870912, which is enough for 1024. Root, and whoever has CAP_IPC_LOCK, is \
                not counted.",
         cost: "Nothing beyond the rings.",
-        sign: "The relay starts: with too little it says `no io_uring for shard …: Cannot allocate memory`.",
+        sign: "The relay's log names `io_uring` as its driver when it starts. With too little it says `ENOMEM`, and shards use epoll.",
         unless: "-",
         subject: Subject::Limit(Limit { resource: Resource::LockedMemory, value: LOCKED_MEMORY }),
     },

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::TryRecvError;
 use ringrelay::budget::Budget;
 use ringrelay::channel::{ChannelSpec, ChannelView, SlowPolicy, Survey};
+use ringrelay::driver::Kind;
 use ringrelay::front::{self, FrontHandle, FrontSettings, Listener};
 use ringrelay::handoff::{AdmitError, CreateError, Join, Mailbox, Place, Seat, ShardHandle, ToShard};
 use ringrelay::http::{ChunkedDecoder, Origins};
@@ -56,6 +57,14 @@ pub fn settings() -> FrontSettings {
     }
 }
 
+/// The driver that all tests are to be run with; io_uring, if nobody says.
+fn driver() -> Kind {
+    match std::env::var("RINGRELAY_DRIVER").as_deref() {
+        Ok("epoll") => Kind::Epoll,
+        _ => Kind::Uring,
+    }
+}
+
 /// A running front and its shards. Stopped when dropped, and then its thread must end without an error.
 pub struct Rig {
     pub address: SocketAddr,
@@ -79,7 +88,7 @@ impl Rig {
         let address = listener.local_addr().unwrap();
         let (stop, control) = front::control();
         let listeners = vec![Listener { socket: listener, is_inherited: false }];
-        let front = thread::spawn(move || front::run(listeners, registry, settings, control, || ()));
+        let front = thread::spawn(move || front::run(listeners, driver(), registry, settings, control, || ()));
         Rig { address, joined, stop: Some(stop), front: Some(front), shards }
     }
 

@@ -1,5 +1,6 @@
 //! The relay under test: a child process on a free port.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -66,7 +67,7 @@ impl Relay {
     /// The same with variables in its environment.
     pub fn start_in(environment: &[(&str, &str)], flags: &[&str]) -> Relay {
         let mut command = ringrelay();
-        command.envs(SERVE_VARIABLES).envs(environment.iter().copied());
+        command.envs(serve_variables()).envs(environment.iter().copied());
         command.args(serve_arguments(flags)).stdin(Stdio::null()).stderr(Stdio::piped());
         Relay::spawn(command)
     }
@@ -305,8 +306,12 @@ pub fn serve_arguments<'f>(flags: &[&'f str]) -> Vec<&'f str> {
     arguments
 }
 
-/// Tests that are about pings, or about rates, ask for them.
-pub const SERVE_VARIABLES: [(&str, &str); 2] = [("RINGRELAY_PING_INTERVAL", "0"), ("RINGRELAY_REQUEST_RATE", "0")];
+/// No pings and no rates, which tests that are about them ask for; and the driver that all tests are to be run with.
+pub fn serve_variables() -> Vec<(&'static str, OsString)> {
+    let mut variables = vec![("RINGRELAY_PING_INTERVAL", "0".into()), ("RINGRELAY_REQUEST_RATE", "0".into())];
+    variables.extend(std::env::var_os(DRIVER).map(|driver| (DRIVER, driver)));
+    variables
+}
 
 /// The binary under test, with nothing set by the environment.
 pub fn ringrelay() -> Command {
@@ -317,6 +322,9 @@ pub fn ringrelay() -> Command {
     }
     command
 }
+
+/// Says which driver the relays under test have.
+const DRIVER: &str = "RINGRELAY_DRIVER";
 
 /// The address in `ringrelay listens on http://127.0.0.1:8080`, or https.
 fn address_in(line: &str) -> Option<SocketAddr> {

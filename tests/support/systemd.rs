@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::PATIENCE;
-use super::relay::{Relay, SERVE_VARIABLES, ringrelay, serve_arguments};
+use super::relay::{Relay, ringrelay, serve_arguments, serve_variables};
 
 /// Who is told how the relay is doing.
 pub struct Manager {
@@ -97,7 +97,7 @@ pub fn inheriting(sockets: Vec<OwnedFd>, flags: &[&str]) -> Command {
         _ => panic!("one or two"),
     };
     let mut command = Command::new("sh");
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).envs(SERVE_VARIABLES);
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).envs(serve_variables());
     command.args(["-c", &format!("{moves}; LISTEN_FDS={count} LISTEN_PID=$$ exec \"$0\" \"$@\"")]);
     command.arg(ringrelay().get_program()).args(serve_arguments(flags));
     command.stdin(sockets.next().expect("one or two"));

@@ -1,10 +1,12 @@
 //! The kernel's TLS (kTLS) on a socket: system calls that the safe interfaces to the kernel do not have.
 //!
 //! A socket to which [`attach`] has been applied passes bytes on as before. Once it has a key it seals what is sent, as
-//! records of data if nothing else is said ([`Ring::send_sealed`](super::Ring::send_sealed)).
+//! records of data if nothing else is said ([`Driver::send_sealed`](super::Driver::send_sealed)).
+
+#![allow(unsafe_code)]
 
 use std::io;
-use std::mem::size_of_val;
+use std::mem::{offset_of, size_of_val};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Prepares a connected TCP socket.
@@ -46,6 +48,30 @@ pub fn unacknowledged(socket: BorrowedFd<'_>) -> io::Result<usize> {
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut len) };
     if result == 0 { Ok(usize::try_from(len).unwrap_or(0)) } else { Err(io::Error::last_os_error()) }
 }
+
+/// The control message that says of which type a record is to be (`TLS_SET_RECORD_TYPE`), with the padding that the kernel
+/// expects.
+#[repr(C)]
+pub struct RecordType {
+    header: libc::cmsghdr,
+    content_type: u8,
+    _padding: [u8; size_of::<usize>() - 1],
+}
+
+impl RecordType {
+    pub fn new(content_type: u8) -> RecordType {
+        // SAFETY: all its fields are integers, for which zero is a value.
+        let mut message: RecordType = unsafe { std::mem::zeroed() };
+        message.header.cmsg_len = (offset_of!(RecordType, content_type) + size_of::<u8>()) as _;
+        message.header.cmsg_level = libc::SOL_TLS;
+        message.header.cmsg_type = libc::TLS_SET_RECORD_TYPE;
+        message.content_type = content_type;
+        message
+    }
+}
+
+/// The content type of data (RFC 8446, section 5.1): of records that need no mention.
+pub const APPLICATION_DATA: u8 = 23;
 
 fn set(socket: BorrowedFd<'_>, level: libc::c_int, option: libc::c_int, value: &[u8]) -> io::Result<()> {
     // SAFETY: the kernel reads `value.len()` bytes, and keeps no pointer to them.
