@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::net::IpAddr;
 use std::process::Output;
 
 use serde_json::{Value, json};
@@ -122,15 +123,28 @@ fn behind_a_trusted_proxy_nobody_is_the_host_itself() {
     }
 }
 
+/// What begins a connection of this source: version 2 of the PROXY protocol, over TCP.
+fn proxy_header(source: IpAddr) -> Vec<u8> {
+    let (family, address) = match source {
+        IpAddr::V4(address) => (0x11, address.octets().to_vec()),
+        IpAddr::V6(address) => (0x21, address.octets().to_vec()),
+    };
+    let len = 2 * address.len() as u8 + 4;
+    [SIGNATURE, &[0x21, family, 0, len], &address, &address, &[15, 160, 0, 80]].concat()
+}
+
+const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+
 #[test]
 fn a_proxy_header_that_names_the_host_itself_makes_nobody_the_host() {
     let flags = ["--proxy-protocol", "--trusted-proxies", "127.0.0.1"];
-    let headers: [&[u8]; 4] = [
-        b"PROXY TCP4 127.0.0.1 127.0.0.1 4000 80\r\n",
-        b"PROXY TCP4 127.0.0.9 127.0.0.1 4000 80\r\n",
-        b"PROXY TCP6 ::1 ::1 4000 80\r\n",
+    let headers = [
+        proxy_header("127.0.0.1".parse().expect("an address")),
+        proxy_header("127.0.0.9".parse().expect("an address")),
+        proxy_header("::1".parse().expect("an address")),
+        proxy_header("::ffff:127.0.0.9".parse().expect("an address")),
         // The proxy itself.
-        b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+        [SIGNATURE, b"\x20\0\0\0"].concat(),
     ];
     let relay = Relay::start_with(&flags);
     let ask = |relay: &Relay, header: &[u8], fields: &str| {
@@ -139,14 +153,14 @@ fn a_proxy_header_that_names_the_host_itself_makes_nobody_the_host() {
         client.send(format!("GET /admin/top HTTP/1.1\r\nHost: {}\r\n{fields}\r\n", relay.address()));
         client.response()
     };
-    for header in headers {
+    for header in &headers {
         let response = ask(&relay, header, "");
         response.assert_refusal(403);
         assert_eq!(response.json()["error"]["code"], "not_local", "{}", header.escape_ascii());
     }
     let guarded = [&flags[..], &["--auth", "--token", "of-the-api", "--auth-resources", "GET:/admin"]].concat();
     let relay = Relay::start_with(&guarded);
-    for header in headers {
+    for header in &headers {
         ask(&relay, header, "").assert_refusal(401);
         assert_eq!(ask(&relay, header, "Authorization: Bearer of-the-api\r\n").status, 200);
     }
