@@ -15,6 +15,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::budget::Permit;
 use crate::channel::{ChannelId, ChannelSpec, ChannelView, Rights, Token};
+use crate::pulse::Beat;
 use crate::tls;
 use crate::ws::deflate::Window;
 
@@ -44,8 +45,10 @@ pub enum ToShard {
     Join(Join),
     /// Gives the place back unused (a dropped [`Seat`] sends this by itself).
     Leave { place: Place },
-    /// Closes every client with 1001, cuts those that are left after `grace`, and ends the shard's thread.
-    Shutdown { grace: Duration },
+    /// Asks whether the shard still turns.
+    Beat(Beat),
+    /// Closes every client with 1012, one after the other over `spread`, and ends the shard's thread when the last has gone.
+    Shutdown { spread: Duration },
 }
 
 impl ToShard {
@@ -59,7 +62,7 @@ impl ToShard {
             | ToShard::Reset { .. }
             | ToShard::Admit { .. }
             | ToShard::Check { .. } => true,
-            ToShard::Join(_) | ToShard::Leave { .. } | ToShard::Shutdown { .. } => false,
+            ToShard::Join(_) | ToShard::Leave { .. } | ToShard::Beat(_) | ToShard::Shutdown { .. } => false,
         }
     }
 }
@@ -265,7 +268,7 @@ mod tests {
         let (shard, mailbox) = Mailbox::new().unwrap();
         assert!(mailbox.fall_asleep());
         for _ in 0..3 {
-            shard.send(ToShard::Shutdown { grace: Duration::ZERO });
+            shard.send(ToShard::Shutdown { spread: Duration::ZERO });
         }
         let mut count = [0; 8];
         rustix::io::read(mailbox.eventfd(), &mut count).unwrap();

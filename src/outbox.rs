@@ -42,6 +42,11 @@ impl Outbox {
         self.flushed.saturating_sub(self.sent.offset())
     }
 
+    /// Bytes of memory that it holds.
+    pub fn held_len(&self) -> u64 {
+        self.sent.held_len()
+    }
+
     /// Says that a turn ends: what is in the outbox has had its chance to be sent.
     pub fn mark_flushed(&mut self) {
         self.flushed = self.chain.head();

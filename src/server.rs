@@ -1,70 +1,81 @@
 //! Starts the shards and the fronts, and ends them on a signal.
 
+mod attendance;
 mod files;
+mod listeners;
+mod shards;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 use std::{error, fmt};
 
-use futures_channel::oneshot;
+use crossbeam_channel::bounded;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::CpuSet;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::config::ServeConfig;
-use crate::front::{self, FrontSettings};
-use crate::handoff::{Mailbox, ShardHandle, ToShard};
-use crate::metrics::{self, Metrics};
+use crate::config::{Ktls, ServeConfig};
+use crate::driver::Kind;
+use crate::front::{self, FrontHandle, FrontSettings};
+use crate::metrics::Metrics;
 use crate::registry::Registry;
-use crate::shard::Shard;
+use crate::service::{self, InheritError, Manager};
+use crate::shard::{CLOSE_TIMEOUT, KernelTls, KernelTlsMissing};
 
+use attendance::Attendance;
 use files::Files;
+use listeners::Listeners;
 
-/// Runs the relay until SIGTERM or SIGINT, and says on standard output where it listens once it does.
+#[cfg(test)]
+pub(crate) use listeners::BACKLOG;
+
+/// Runs the relay until SIGTERM or SIGINT, and says on standard output where it listens once it does. Whoever runs it as a
+/// service is told too.
 ///
 /// # Errors
-/// A file that a setting names cannot be used, the address cannot be listened on, or the kernel gives no ring.
+/// A file that a setting names cannot be used, the kernel has no TLS although it was asked for, the address cannot be
+/// listened on, or the kernel does not give what shards need.
 pub fn run(config: &ServeConfig) -> Result<(), StartError> {
+    // While this is the only thread.
+    let inherited = service::inherited_listeners().map_err(StartError::Inherited)?;
+    let manager = Manager::of_environment()?;
     small_pages();
     raise_open_files();
     let files = Files::load(config).map_err(StartError::File)?;
     // Before the first connection: from now on these signals mean a shutdown in order.
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    // Without files it ends the relay, as a closed terminal does.
-    if files.are_there() {
-        signals.add_signal(SIGHUP)?;
-    }
+    let signals = attendance::signals(files.are_there() || manager.is_there())?;
     let cores = allowed_cores();
     let metrics = Arc::new(Metrics::new());
     files.note_certificate(&metrics);
-    let shards = start_shards(config, &cores, &metrics)?;
+    let kernel_tls = if files.tls.is_some() { config.ktls } else { Ktls::Off };
+    let kernel_tls = KernelTls::settle(kernel_tls).map_err(StartError::KernelTls)?;
+    let (alive, gone) = bounded(0);
+    let (driver, shards) = shards::start(config, kernel_tls, &cores, &metrics, &alive)?;
+    drop(alive);
     let registry = Registry::new(shards.iter().map(|shard| shard.handle.clone()).collect());
-    let fronts = start_fronts(config, &cores, &registry, &files, metrics.clone())?;
+    let listeners = Listeners::of(config, inherited)?;
+    let url = format!("{}://{}", if files.tls.is_some() { "https" } else { "http" }, listeners.address);
+    let fronts = start_fronts(config, listeners, &cores, driver, &registry, &files, metrics.clone())?;
 
-    let scheme = if files.tls.is_some() { "https" } else { "http" };
-    println!("ringrelay listens on {scheme}://{}", fronts.address);
-    tracing::info!(shards = shards.len(), address = %fronts.address, "started");
+    println!("ringrelay listens on {url}");
+    tracing::info!(shards = shards.len(), driver = driver.name(), %url, "started");
 
-    let mut signal = signals.forever().next();
-    while signal == Some(SIGHUP) {
-        files.reload(&metrics);
-        signal = signals.forever().next();
-    }
+    let attendance = Attendance {
+        manager: &manager,
+        files: &files,
+        metrics: &metrics,
+        shards: shards.iter().map(|shard| shard.handle.clone()).collect(),
+        fronts: &fronts.handles,
+        signals,
+        url,
+    };
+    let signal = attendance.serve(&gone);
     tracing::info!(?signal, "closing all connections");
-    // A second signal ends the process at once.
-    thread::spawn(move || {
-        signals.forever().find(|signal| *signal != SIGHUP);
-        std::process::exit(1);
-    });
+    attendance.drain(&gone, config.drain(), config.drain() + CLOSE_TIMEOUT + DRAIN_MARGIN);
+    drop(attendance);
     let fronts = fronts.stop();
-    for shard in &shards {
-        shard.handle.send(ToShard::Shutdown { grace: config.drain() });
-    }
     shards.into_iter().map(|shard| shard.thread).chain(fronts).for_each(join);
     Ok(())
 }
@@ -74,6 +85,10 @@ pub fn run(config: &ServeConfig) -> Result<(), StartError> {
 pub enum StartError {
     /// A certificate, or a file of keys: the setting is wrong.
     File(Box<dyn error::Error + Send + Sync>),
+    /// A kernel with TLS is asked for, and this one is none.
+    KernelTls(KernelTlsMissing),
+    /// The socket unit is wrong.
+    Inherited(InheritError),
     /// The system does not give what is needed.
     System(io::Error),
 }
@@ -88,6 +103,8 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::File(error) => error.fmt(f),
+            StartError::KernelTls(error) => error.fmt(f),
+            StartError::Inherited(error) => error.fmt(f),
             StartError::System(error) => error.fmt(f),
         }
     }
@@ -111,48 +128,10 @@ fn raise_open_files() {
     }
 }
 
-struct RunningShard {
-    handle: ShardHandle,
-    thread: JoinHandle<()>,
-}
-
-fn start_shards(config: &ServeConfig, cores: &[usize], metrics: &Metrics) -> io::Result<Vec<RunningShard>> {
-    (0..config.shard_count())
-        .map(|index| start_shard(index, config, core_of(index, cores), metrics.add_shard()))
-        .collect()
-}
-
-fn start_shard(
-    index: usize,
-    config: &ServeConfig,
-    core: Option<usize>,
-    metrics: Arc<metrics::Shard>,
-) -> io::Result<RunningShard> {
-    let (handle, mailbox) = Mailbox::new()?;
-    let (own_handle, config) = (handle.clone(), config.clone());
-    let (started, start) = mpsc::channel();
-    let thread = thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
-        pin(core);
-        match Shard::new(index as u16, &config, mailbox, own_handle, metrics) {
-            Ok(shard) => {
-                let _ = started.send(Ok(()));
-                shard.run();
-            }
-            Err(error) => {
-                let _ =
-                    started.send(Err(io::Error::new(error.kind(), format!("no io_uring for shard {index}: {error}"))));
-            }
-        }
-    })?;
-    start.recv().expect("a shard says whether it starts")?;
-    Ok(RunningShard { handle, thread })
-}
-
 struct RunningFronts {
-    address: SocketAddr,
     /// Set before the fronts are told to end: one that ends earlier has failed.
     stopping: Arc<AtomicBool>,
-    stops: Vec<oneshot::Sender<()>>,
+    handles: Vec<FrontHandle>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -160,34 +139,26 @@ impl RunningFronts {
     /// Has all fronts end, and the connections that are still with them. They are to be joined.
     fn stop(self) -> Vec<JoinHandle<()>> {
         self.stopping.store(true, Ordering::Relaxed);
-        drop(self.stops);
+        drop(self.handles);
         self.threads
     }
 }
 
-/// One front beside each shard. All listen on the same address, and the kernel spreads the connections.
+/// One front beside each shard.
 fn start_fronts(
     config: &ServeConfig,
+    listeners: Listeners,
     cores: &[usize],
+    driver: Kind,
     registry: &Registry,
     files: &Files,
     metrics: Arc<Metrics>,
 ) -> io::Result<RunningFronts> {
-    let asked = SocketAddr::new(config.host, config.port);
-    // Our own fronts share the port, so another relay could share it too, and each would deny the other's channels.
-    drop(listen(asked, false)?);
-    let first = listen(asked, true)?;
-    // Port 0 lets the system choose; the other listeners take the same.
-    let address = first.local_addr()?;
-    let mut listeners = vec![first];
-    while listeners.len() < config.shard_count() {
-        listeners.push(listen(address, true)?);
-    }
-    let settings = FrontSettings::new(config, address.port(), files.tls.clone(), files.jwt.clone(), metrics);
+    let settings = FrontSettings::new(config, listeners.address.port(), files.tls.clone(), files.jwt.clone(), metrics);
     let stopping = Arc::new(AtomicBool::new(false));
-    let mut fronts = RunningFronts { address, stopping, stops: Vec::new(), threads: Vec::new() };
-    for (index, listener) in listeners.into_iter().enumerate() {
-        let (stop, stopped) = oneshot::channel();
+    let mut fronts = RunningFronts { stopping, handles: Vec::new(), threads: Vec::new() };
+    for (index, listeners) in listeners.by_front.into_iter().enumerate() {
+        let (handle, control) = front::control();
         let (started, start) = mpsc::channel();
         let (registry, settings, core) = (registry.clone(), settings.clone(), core_of(index, cores));
         let stopping = fronts.stopping.clone();
@@ -195,7 +166,7 @@ fn start_fronts(
             pin(core);
             yield_to_shards();
             let on_start = || drop(started.send(Ok(())));
-            let ended = front::run(listener, registry, settings, stopped, on_start);
+            let ended = front::run(listeners, driver, registry, settings, control, on_start);
             if let Err(error) = ended {
                 let error = io::Error::new(error.kind(), format!("front {index}: {error}"));
                 // Nobody listens for this once it has started.
@@ -206,21 +177,10 @@ fn start_fronts(
             }
         })?;
         start.recv().expect("a front says whether it starts")?;
-        fronts.stops.push(stop);
+        fronts.handles.push(handle);
         fronts.threads.push(thread);
     }
     Ok(fronts)
-}
-
-/// Listens on `address`, together with others that say so, or alone.
-fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
-    let says_where = |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(shared)?;
-    socket.bind(&address.into()).map_err(says_where)?;
-    socket.listen(BACKLOG).map_err(says_where)?;
-    Ok(socket.into())
 }
 
 /// The cores that this process may run on, ascending.
@@ -259,8 +219,8 @@ fn join(thread: JoinHandle<()>) {
     }
 }
 
-/// Connections that may wait to be accepted, if the system's limit (`net.core.somaxconn`) allows as many.
-const BACKLOG: i32 = 4096;
+/// What ending may take beyond the clients' own time: the turns of the shards, and starving for a core.
+const DRAIN_MARGIN: Duration = Duration::from_secs(5);
 
 /// A tenth of the weight of a shard: beside one that takes all it can get, a storm of handshakes has so much of the core and no
 /// more, and connecting goes on. With TLS and a shard that spins it took 4 ms, and 14 at the 99th percentile, as against 4 and 9

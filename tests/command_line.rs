@@ -18,7 +18,7 @@ fn text(bytes: &[u8]) -> String {
 fn help_lists_the_commands() {
     let output = run(&["--help"]);
     assert_eq!(output.status.code(), Some(0));
-    for command in ["serve", "config", "bench"] {
+    for command in ["serve", "config", "doctor", "health", "bench", "install", "uninstall"] {
         assert!(text(&output.stdout).contains(command), "{output:?}");
     }
 }

@@ -183,7 +183,7 @@ fn wrong_value_is_refused_with_its_setting() {
         ("drain", "3601"),
         ("shards", "0"),
         ("shards", "1025"),
-        ("driver", "epoll"),
+        ("driver", "kqueue"),
         ("spin", "1001"),
         ("deflate", "9"),
         ("log-level", "loud"),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from peers import OURS, OURS_SPINNING, PUB_SUB, WITH_TLS
+from peers import OURS, OURS_EPOLL, OURS_SPINNING, PUB_SUB, WITH_TLS
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,14 @@ class Case:
     also: tuple = ()
     # What the rooms do, and which of the servers do that.
     pattern: str = "pub-sub"
-    servers: tuple = (OURS, *PUB_SUB)
+    servers: tuple = (OURS, OURS_EPOLL, *PUB_SUB)
     tls: bool = False
     # User memory per idle connection that ringrelay may take.
     idle_bytes_max: int = 1024
+
+
+# What holds for every case in which rates are compared.
+OF_ALL = (Wanted(1, of=OURS_EPOLL),)
 
 
 def _pub_sub(subscribers, window, size=64, publishers=1, rooms=1):
@@ -49,11 +53,11 @@ def _in_turns(name, title, pattern, publishers, window):
     """A message goes to one of the others. All 10 subscribers and the publishers can be given one."""
     load = ("--pattern", pattern, *_pub_sub(10, window, publishers=publishers))
     peers = ("nats", "ws")
-    return Case(name, title, load, wanted=(Wanted(1.5, peers),), pattern=pattern, servers=(OURS, *peers))
+    return Case(name, title, load, wanted=(Wanted(1.5, peers),), pattern=pattern, servers=(OURS, OURS_EPOLL, *peers))
 
 
 def _with_tls(name, title, load, **more):
-    return Case(name, f"{title}, with TLS 1.3", load, servers=(OURS, *WITH_TLS), tls=True, **more)
+    return Case(name, f"{title}, with TLS 1.3", load, servers=(OURS, OURS_EPOLL, *WITH_TLS), tls=True, **more)
 
 
 CASES = [

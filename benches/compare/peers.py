@@ -20,13 +20,15 @@ MODULES = PEERS / "node_modules"
 OURS = "ringrelay"
 # The same, looking for work before it sleeps: a setting that is off by default.
 OURS_SPINNING = "ringrelay-spin"
+# The same on epoll, which it takes by itself where io_uring is refused.
+OURS_EPOLL = "ringrelay-epoll"
 NPM = {"bun": ("@oven/bun-linux-x64", "1.4.5"), "ws": ("ws", "8.23.0"), "ws-batched": ("ws", "8.23.0")}
 RUST = ("tokio-tungstenite", "fastwebsockets")
 # Those that give every message to everyone.
 PUB_SUB = ("bun", "ws", "ws-batched", "nchan", *RUST)
 # Those of them that do so with TLS, too.
 WITH_TLS = ("nchan", "tokio-tungstenite")
-NAMES = (OURS, *PUB_SUB, "nats")
+NAMES = (OURS, OURS_EPOLL, *PUB_SUB, "nats")
 
 SERVER_CORE = 0
 GENERATOR_CORE = 1
@@ -160,7 +162,7 @@ def certificate():
 
 def _target(name, port, pattern, tls):
     secure, more = ("s", ("--ca", certificate()[0])) if tls else ("", ())
-    if name in (OURS, OURS_SPINNING):
+    if name in (OURS, OURS_SPINNING, OURS_EPOLL):
         return ("--server", f"http{secure}://127.0.0.1:{port}", *more)
     if name == "nats":
         return ("--url", f"ws://127.0.0.1:{port}/{{room}}", "--dialect", "nats")
@@ -170,10 +172,11 @@ def _target(name, port, pattern, tls):
 
 def _command(name, port, binary, shards, tls):
     """`tls`: the paths of certificate and key, if it is to be spoken."""
-    if name in (OURS, OURS_SPINNING):
+    if name in (OURS, OURS_SPINNING, OURS_EPOLL):
+        driver = "epoll" if name == OURS_EPOLL else "auto"
         spin = "50" if name == OURS_SPINNING else "0"
         return [str(binary), "serve", "--host", "127.0.0.1", "--port", str(port), "--shards", str(shards), "--spin", spin,
-                "--request-rate", "0", *(("--ssl", "--ssl-cert-path", tls[0], "--ssl-key-path", tls[1]) if tls else ())]
+                "--driver", driver, "--request-rate", "0", *(("--ssl", "--ssl-cert-path", tls[0], "--ssl-key-path", tls[1]) if tls else ())]
     if name == "bun":
         return [str(MODULES / NPM["bun"][0] / "bin" / "bun"), str(HERE / "peers" / "bun.js"), str(port)]
     if name in ("ws", "ws-batched"):

@@ -2,6 +2,7 @@
 
 from statistics import median
 
+from cases import OF_ALL
 from peers import OURS
 
 
@@ -110,7 +111,7 @@ def _verdicts(case, rows, floor_ns):
     if case.kind == "idle":
         worst = max(ours["idle"], ours["anonymous"])
         yield f"{worst:.0f} bytes per connection, at most {case.idle_bytes_max} wanted: {_met(worst <= case.idle_bytes_max)}"
-    for wanted in case.wanted:
+    for wanted in (*case.wanted, *(OF_ALL if case.kind == "rate" else ())):
         there = [name for name in wanted.peers if name in rows]
         if not there or wanted.of not in rows:
             continue

@@ -4,6 +4,8 @@
 //! The first byte says where the rest is cut in two.
 #![no_main]
 
+use std::cell::RefCell;
+
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use libfuzzer_sys::fuzz_target;
 use ringrelay::ws::deflate::{Compressor, InflateError, Inflater, Window, negotiate};
@@ -44,21 +46,29 @@ fn inflated(input: &[u8]) {
     }
 }
 
+thread_local! {
+    /// One for each window, kept from run to run, as the relay keeps its own from message to message.
+    static COMPRESSORS: RefCell<[(Window, Compressor); 2]> =
+        RefCell::new([Window::Full, Window::Small].map(|window| (window, Compressor::new(window))));
+}
+
 /// What one side compresses the other reads: each of them is held against zlib's own way.
 fn there_and_back(payload: &[u8]) {
     let (mut inflater, mut inflated, mut out) = (Inflater::new(), Vec::new(), Vec::new());
-    for window in [Window::Full, Window::Small] {
-        if let Some(compressed) = Compressor::new(window).compress(payload, &mut out) {
-            assert!(compressed.len() < payload.len());
-            inflater.inflate(compressed, payload.len() as u64, &mut inflated).expect("it fits");
-            assert_eq!(inflated, payload);
-            let whole = [compressed, &FLUSH_END].concat();
-            let mut read = Vec::with_capacity(payload.len() + 1);
-            let mut oracle = Decompress::new_with_window_bits(false, window.bits());
-            oracle.decompress_vec(&whole, &mut read, FlushDecompress::Sync).expect("it is well compressed");
-            assert_eq!(read, payload);
+    COMPRESSORS.with_borrow_mut(|compressors| {
+        for (window, compressor) in compressors {
+            if let Some(compressed) = compressor.compress(payload, &mut out) {
+                assert!(compressed.len() < payload.len());
+                inflater.inflate(compressed, payload.len() as u64, &mut inflated).expect("it fits");
+                assert_eq!(inflated, payload);
+                let whole = [compressed, &FLUSH_END].concat();
+                let mut read = Vec::with_capacity(payload.len() + 1);
+                let mut oracle = Decompress::new_with_window_bits(false, window.bits());
+                oracle.decompress_vec(&whole, &mut read, FlushDecompress::Sync).expect("it is well compressed");
+                assert_eq!(read, payload);
+            }
         }
-    }
+    });
     inflater.inflate(&flushed(payload), payload.len() as u64, &mut inflated).expect("it is well compressed");
     assert_eq!(inflated, payload);
     if let Some(len_max) = payload.len().checked_sub(1) {

@@ -44,6 +44,7 @@ use std::process::ExitCode;
 pub use error::Failure;
 pub use options::BenchConfig;
 pub use report::Report;
+pub use trust::Trust;
 
 use channels::Channels;
 use options::Plan;

@@ -89,6 +89,16 @@ impl Cursor {
         debug_assert!(self.chunk.as_ref().is_none_or(|chunk| (chunk.base..=chunk.end()).contains(&self.offset)));
     }
 
+    /// Bytes of the chunks that the cursor keeps from being given back: its own and all behind it.
+    pub fn held_len(&self) -> u64 {
+        let (mut held, mut chunk) = (0, self.chunk.as_ref());
+        while let Some(current) = chunk {
+            held += current.bytes.len() as u64;
+            chunk = current.next.get();
+        }
+        held
+    }
+
     /// Lets go of the chain but for the bytes up to `until`, which are copied; they lie in one chunk.
     pub fn keep_until(&mut self, until: u64) {
         let mut pieces = Pieces::new();
@@ -155,6 +165,20 @@ mod tests {
         drop(pieces);
         cursor.advance(3, 6);
         assert!(cursor.is_detached());
+    }
+
+    #[test]
+    fn a_cursor_holds_whole_chunks() {
+        let meter = Meter::default();
+        let mut chain = Chain::new(8, &meter);
+        let first = chain.append([b"0123", b"4567"]).clone();
+        chain.append([b"89", b"ab"]);
+        let mut cursor = Cursor::at(first, 7);
+        assert_eq!(cursor.held_len(), meter.held());
+        cursor.advance(1, 12);
+        assert_eq!(cursor.held_len(), 8 * 4, "the second chunk is larger");
+        cursor.advance(4, 12);
+        assert_eq!(cursor.held_len(), 0);
     }
 
     #[test]

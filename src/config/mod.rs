@@ -8,6 +8,7 @@ mod allowed;
 pub mod command_line;
 mod effective;
 mod environment;
+mod environment_file;
 mod file;
 mod markdown;
 mod nearest;
@@ -35,6 +36,7 @@ use crate::http::Origins;
 
 pub use effective::{Effective, to_json, to_text};
 pub use environment::Environment;
+pub use environment_file::environment_file;
 pub use file::read_text;
 pub use markdown::markdown;
 pub use origin::Origin;
@@ -59,13 +61,15 @@ pub struct ServeConfig {
     pub public_ssl: bool,
     /// `None` = no TLS.
     pub ssl: Option<SslConfig>,
+    /// Who seals what is sent with TLS.
+    pub ktls: Ktls,
     /// Those whose word on a client's address counts.
     pub trusted_proxies: Vec<IpNet>,
     /// Trusted proxies begin each connection with a PROXY header.
     pub proxy_protocol: bool,
     /// `1..=SHARDS_MAX`; `None` = one per core.
     pub shards: Option<NonZeroUsize>,
-    /// What shards run on.
+    /// What shards and fronts run on.
     pub driver: Driver,
     /// Bytes.
     pub max_message_size: u64,
@@ -160,13 +164,24 @@ pub struct JwtConfig {
     pub audience: Option<String>,
 }
 
-/// How shards talk to the kernel.
+/// How the relay talks to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Driver {
-    /// The best that this kernel has; in this version that is io_uring.
+    /// io_uring, or epoll where that is refused.
     Auto,
-    /// io_uring, or no start at all.
+    /// io_uring for shards, or no start at all.
     Uring,
+    Epoll,
+}
+
+/// Whether the kernel seals the records of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ktls {
+    /// Where it can do everything that is needed.
+    Auto,
+    /// All that it can, or no start at all.
+    On,
+    Off,
 }
 
 impl Default for ServeConfig {

@@ -22,8 +22,6 @@ pub struct Setting {
     pub kind: Kind,
     /// What it is when nobody sets it.
     pub default: DefaultValue,
-    /// Values that are known, and refused with a sentence, because this version cannot do what they ask for.
-    pub unsupported: &'static [(&'static str, &'static str)],
     /// One sentence.
     pub help: &'static str,
 }
@@ -106,10 +104,7 @@ impl Setting {
     /// What is allowed, in words.
     pub fn allowed(&self) -> String {
         match self.kind {
-            Kind::Bool => match self.unsupported {
-                [("true", _)] => "false".to_owned(),
-                _ => "true or false".to_owned(),
-            },
+            Kind::Bool => "true or false".to_owned(),
             Kind::Integer { min, max, unit } if min == max => format!("{min}{}", unit.words()),
             Kind::Integer { min, max, unit } => format!("{min} to {max}{}", unit.words()),
             Kind::Address => "an IP address such as 127.0.0.1, 0.0.0.0 or ::".to_owned(),
@@ -157,9 +152,6 @@ impl Setting {
 
     /// `Err` says what is wrong, if the words for what is allowed do not.
     fn read(&self, text: &str) -> Result<Value, Option<String>> {
-        if let Some((_, sentence)) = self.unsupported.iter().find(|(value, _)| *value == text) {
-            return Err(Some((*sentence).to_owned()));
-        }
         match self.kind {
             Kind::Bool => text.parse().map(Value::Bool).map_err(|_| None),
             Kind::Integer { min, max, .. } => match text.parse() {

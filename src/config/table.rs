@@ -81,6 +81,12 @@ pub const SETTINGS: &[Setting] = &[
         )
     },
     setting(
+        "ktls",
+        Kind::Choice(&["auto", "on", "off"]),
+        Text("auto"),
+        "The kernel seals what is sent with `ssl`: auto, where it can renew keys or TLS is 1.2; on, or no start; off.",
+    ),
+    setting(
         "trusted-proxies",
         Kind::List {
             value_name: "NETWORKS",
@@ -267,24 +273,16 @@ pub const SETTINGS: &[Setting] = &[
         "drain",
         Kind::Integer { min: 0, max: 3_600, unit: Unit::Seconds },
         Text("5"),
-        "How long clients get to close on SIGTERM or SIGINT; then they are cut.",
+        "Over how long clients are closed on SIGTERM or SIGINT, one after the other; 0 = all at once.",
     ),
     // How it works
+    setting("shards", count(1, SHARDS_MAX as u64), Computed("one per core", shards), "Threads that relay."),
     setting(
-        "shards",
-        count(1, SHARDS_MAX as u64),
-        Computed("one per core", shards),
-        "Threads that relay, one io_uring each.",
+        "driver",
+        Kind::Choice(&["auto", "uring", "epoll"]),
+        Text("auto"),
+        "How the relay talks to the kernel; auto is io_uring, or epoll where that is refused.",
     ),
-    Setting {
-        unsupported: &[("epoll", "this version has no epoll driver")],
-        ..setting(
-            "driver",
-            Kind::Choice(&["auto", "uring"]),
-            Text("auto"),
-            "How shards talk to the kernel; auto takes the best it has.",
-        )
-    },
     setting(
         "spin",
         Kind::Integer { min: 0, max: 1_000, unit: Unit::Microseconds },
@@ -346,7 +344,7 @@ pub(super) fn find(name: &str) -> &'static Setting {
 }
 
 const fn setting(name: &'static str, kind: Kind, default: DefaultValue, help: &'static str) -> Setting {
-    Setting { name, short: None, further_flags: &[], further_variables: &[], kind, default, unsupported: &[], help }
+    Setting { name, short: None, further_flags: &[], further_variables: &[], kind, default, help }
 }
 
 const fn port_from(min: u64) -> Kind {

@@ -13,7 +13,7 @@ use crate::http::Origins;
 use super::allowed::parse_networks;
 use super::origin::Origin;
 use super::setting::Value;
-use super::{AuthConfig, Driver, JwtConfig, Secret, ServeConfig, SlowPolicy, SslConfig};
+use super::{AuthConfig, Driver, JwtConfig, Ktls, Secret, ServeConfig, SlowPolicy, SslConfig};
 
 /// Values and where they came from, by the settings' names. Those that were refused are missing; `None` = unset.
 #[derive(Debug, Default)]
@@ -40,10 +40,19 @@ impl Values {
             domain: self.text("domain").to_owned(),
             public_ssl: self.bool("public-ssl") || self.bool("ssl"),
             ssl: self.ssl(),
+            ktls: match self.text("ktls") {
+                "on" => Ktls::On,
+                "off" => Ktls::Off,
+                _ => Ktls::Auto,
+            },
             trusted_proxies: parse_networks(self.text("trusted-proxies")).expect("they were checked"),
             proxy_protocol: self.bool("proxy-protocol"),
             shards: self.integer("shards").and_then(|count| NonZeroUsize::new(count as usize)),
-            driver: if self.text("driver") == "uring" { Driver::Uring } else { Driver::Auto },
+            driver: match self.text("driver") {
+                "uring" => Driver::Uring,
+                "epoll" => Driver::Epoll,
+                _ => Driver::Auto,
+            },
             max_message_size: self.set_integer("max-message-size"),
             max_lag: self.set_integer("max-lag"),
             slow_consumers: if self.text("slow-consumers") == "skip" {

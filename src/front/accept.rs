@@ -1,4 +1,4 @@
-//! The task that accepts.
+//! The tasks that accept, one per listener, and the one that the server talks to.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -12,26 +12,75 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use monoio::io::Canceller;
 use monoio::net::{TcpListener, TcpStream};
+use monoio::task::JoinHandle;
 use rustix::io::Errno;
 
-use super::Front;
 use super::connection::Connection;
+use super::control::{Control, ToFront};
 use super::entrance::{Denial, Visitor};
 use super::stream::Stream;
+use super::{Front, Listener};
 use crate::metrics::{Refusal, Transport};
 
-/// Accepts until `stop`, then sees the connections off.
+/// Accepts until the front is to drain, and sees the connections off when it is to end.
 pub(super) async fn serve(
-    listener: std::net::TcpListener,
+    listeners: Vec<Listener>,
     front: Rc<Front>,
-    mut stop: oneshot::Receiver<()>,
+    mut control: Control,
     on_start: impl FnOnce(),
 ) -> io::Result<()> {
-    // The ring waits for a connection itself, and would not on a non-blocking socket; the epoll driver needs one.
-    listener.set_nonblocking(monoio::utils::is_legacy())?;
-    let listener = TcpListener::from_std(listener)?;
+    let mut sockets = Vec::new();
+    for Listener { socket, is_inherited } in listeners {
+        // The ring waits for a connection itself, and would not on a non-blocking socket; the epoll driver needs one.
+        socket.set_nonblocking(monoio::utils::is_legacy())?;
+        sockets.push((TcpListener::from_std(socket)?, is_inherited));
+    }
     on_start();
     let refusals = Rc::new(Cell::new(0));
+    let mut accepting = Vec::new();
+    for (socket, is_inherited) in sockets {
+        let (stop, stopped) = oneshot::channel();
+        let task = accept(socket, is_inherited, front.clone(), refusals.clone(), stopped);
+        accepting.push((stop, monoio::spawn(task)));
+    }
+    while let Some(message) = control.next().await {
+        match message {
+            ToFront::Beat(beat) => beat.answer(),
+            ToFront::Drain => stop_accepting(&front, &mut accepting).await,
+        }
+    }
+    stop_accepting(&front, &mut accepting).await;
+    // What has been sent by those who were let in last is read, and is then under way.
+    monoio::time::sleep(READ_PAUSE).await;
+
+    front.live.end();
+    if monoio::time::timeout(front.settings.stop_grace, front.live.emptied()).await.is_err() {
+        front.live.cut();
+        front.live.emptied().await;
+    }
+    // Closing is an operation of the ring's, submitted when the runtime next waits.
+    monoio::time::sleep(CLOSE_PAUSE).await;
+    Ok(())
+}
+
+/// From the first answer that says that the relay closes, nobody is let in any more.
+async fn stop_accepting(front: &Front, accepting: &mut Vec<(oneshot::Sender<()>, JoinHandle<()>)>) {
+    front.live.drain();
+    for (stop, task) in accepting.drain(..) {
+        drop(stop);
+        task.await;
+    }
+}
+
+/// Accepts until `stop`. Those who are in the backlog then are answered too, since closing the listener would reset them.
+/// An inherited one lives on, and they wait for who inherits it next.
+async fn accept(
+    listener: TcpListener,
+    is_inherited: bool,
+    front: Rc<Front>,
+    refusals: Rc<Cell<usize>>,
+    mut stop: oneshot::Receiver<()>,
+) {
     let mut is_out_of_files = false;
     loop {
         match next(&listener, &mut stop).await {
@@ -56,16 +105,15 @@ pub(super) async fn serve(
             Accepted::Stopped => break,
         }
     }
-    drop(listener);
-
-    front.live.drain();
-    if monoio::time::timeout(front.settings.stop_grace, front.live.emptied()).await.is_err() {
-        front.live.cut();
-        front.live.emptied().await;
+    if is_inherited {
+        return;
     }
-    // Closing is an operation of the ring's, submitted when the runtime next waits.
-    monoio::time::sleep(CLOSE_PAUSE).await;
-    Ok(())
+    for _ in 0..BACKLOG_MAX {
+        match next(&listener, &mut pin!(monoio::time::sleep(BACKLOG_PAUSE))).await {
+            Accepted::Stream(stream, peer) => admit(stream, peer, &front, &refusals),
+            Accepted::Failed(_) | Accepted::Stopped => break,
+        }
+    }
 }
 
 enum Accepted {
@@ -75,7 +123,7 @@ enum Accepted {
 }
 
 /// The next connection, unless `stop` comes before it.
-async fn next(listener: &TcpListener, stop: &mut oneshot::Receiver<()>) -> Accepted {
+async fn next(listener: &TcpListener, stop: &mut (impl Future + Unpin)) -> Accepted {
     let canceller = Canceller::new();
     let mut accept = pin!(listener.cancelable_accept(canceller.handle()));
     let accepted = poll_fn(|cx| {
@@ -91,8 +139,10 @@ async fn next(listener: &TcpListener, stop: &mut oneshot::Receiver<()>) -> Accep
         None => {
             // Not dropped but cancelled and waited for: a connection accepted meanwhile would be leaked, open.
             let _ = canceller.cancel();
-            let _ = accept.await;
-            Accepted::Stopped
+            match accept.await {
+                Ok((stream, peer)) => Accepted::Stream(stream, peer.ip()),
+                Err(_) => Accepted::Stopped,
+            }
         }
     }
 }
@@ -130,6 +180,13 @@ fn admit(stream: TcpStream, peer: IpAddr, front: &Rc<Front>, refusals: &Rc<Cell<
 
 /// How long to wait when connections cannot be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long the backlog has to be empty before it counts as such; and most that are taken from it, if it never is.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
+const BACKLOG_MAX: usize = 4096;
+
+/// Long enough to read what is there already.
+const READ_PAUSE: Duration = Duration::from_millis(10);
 
 /// Long enough for the runtime to go through its wait once.
 const CLOSE_PAUSE: Duration = Duration::from_millis(2);

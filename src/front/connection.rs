@@ -6,16 +6,15 @@ use std::ops::Range;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
 
 use monoio::net::TcpStream;
-use monoio::time::{Instant, sleep_until, timeout, timeout_at};
+use monoio::time::{Instant, sleep_until, timeout};
 
 use super::Front;
 use super::entrance::{Visitor, both};
 use super::exchange::{Answer, Request, answer};
 use super::listing::Listing;
-use super::stream::{AcceptError, Stream};
+use super::stream::{AcceptError, Stream, drain};
 use crate::budget::Permit;
 use crate::handoff::{Seat, Terms, Upgraded};
 use crate::http::{
@@ -339,7 +338,7 @@ impl Connection {
             if let Poll::Ready((result, buffer)) = read.as_mut().poll(cx) {
                 return Poll::Ready(Ok((result, buffer)));
             }
-            if stops_with_front && self.front.live.is_draining() {
+            if stops_with_front && self.front.live.is_ending() {
                 return Poll::Ready(Err(Received::Stopped));
             }
             time_is_up.as_mut().poll(cx).map(|()| Err(Received::TimedOut))
@@ -392,21 +391,9 @@ impl Connection {
     /// Closes in stages (RFC 9112, section 9.6): says that nothing more will come, and takes what the client still
     /// sends. Closed at once, with bytes unread, the socket would be reset, and the client could lose the answer.
     async fn linger(mut self) {
-        if self.stream.shutdown().await.is_err() {
-            return;
-        }
-        let deadline = Instant::now() + LINGER_TIME;
-        let mut buffer = mem::take(&mut self.received);
-        buffer.clear();
-        buffer.reserve_exact(LINGER_RECEIVE_LEN);
-        let mut len_left = LINGER_LEN_MAX;
-        while let Ok((Ok(len), rest)) = timeout_at(deadline, self.stream.read(buffer, LINGER_RECEIVE_LEN)).await {
-            buffer = rest;
-            buffer.clear();
-            match len_left.checked_sub(len) {
-                Some(left) if len > 0 => len_left = left,
-                _ => return,
-            }
+        drop(mem::take(&mut self.received));
+        if self.stream.shutdown().await.is_ok() {
+            drain(self.stream.socket()).await;
         }
     }
 
@@ -478,10 +465,6 @@ const RECEIVE_LEN_KEPT: usize = 4 << 10;
 const CHUNKS_RECEIVE_LEN: usize = 4 << 10;
 /// Most bytes of chunk extensions and trailers, and chunks, of one body.
 const AROUND_CHUNKS_LEN_MAX: usize = 16 << 10;
-/// How long a connection is read after its last answer, and how far.
-const LINGER_TIME: Duration = Duration::from_secs(1);
-const LINGER_LEN_MAX: usize = 1 << 20;
-const LINGER_RECEIVE_LEN: usize = 16 << 10;
 
 #[cfg(test)]
 mod tests {

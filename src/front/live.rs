@@ -12,8 +12,10 @@ use slab::Slab;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
     Serving,
-    /// Idle connections close; a request under way is answered.
+    /// Every answer is the last of its connection.
     Draining,
+    /// Idle connections close; a request under way is answered.
+    Ending,
     /// Every connection ends where it is.
     Cut,
 }
@@ -47,14 +49,24 @@ impl Live {
         Some(Entry { key: tasks.insert(None), live: self.clone() })
     }
 
-    /// Whether the front stops.
+    /// Whether the relay closes.
     pub(super) fn is_draining(&self) -> bool {
         self.phase.get() != Phase::Serving
     }
 
-    /// Lets idle connections close, and the others after the answer they are at.
+    /// Whether nobody is waited for any more.
+    pub(super) fn is_ending(&self) -> bool {
+        matches!(self.phase.get(), Phase::Ending | Phase::Cut)
+    }
+
+    /// Lets each connection close after its next answer.
     pub(super) fn drain(&self) {
         self.advance(Phase::Draining);
+    }
+
+    /// Lets idle connections close, and the others after the answer they are at.
+    pub(super) fn end(&self) {
+        self.advance(Phase::Ending);
     }
 
     /// Ends every connection.

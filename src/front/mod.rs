@@ -1,12 +1,13 @@
 //! A front: one thread that accepts connections, speaks HTTP and hands WebSockets to the shards that own their channels.
 //!
 //! It runs on monoio and is the only part that does. Per connection there is one task (`connection`) that reads a
-//! request, asks a shard (`exchange`), answers, and reads the next; per front there is one that accepts ([`accept`]).
+//! request, asks a shard (`exchange`), answers, and reads the next; per listener there is one that accepts ([`accept`]).
 //! Nothing here waits for a channel's messages: that begins with the hand-off.
 
 mod accept;
 mod admission;
 mod connection;
+mod control;
 mod entrance;
 mod exchange;
 mod guard;
@@ -23,13 +24,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use futures_channel::oneshot;
-use monoio::{FusionDriver, RuntimeBuilder};
+use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
 
 use crate::auth::Auth;
 use crate::budget::Budget;
 use crate::channel::SlowPolicy;
 use crate::config::{AuthConfig, ServeConfig};
+use crate::driver::Kind;
 use crate::http::{HttpDate, Origins};
 use crate::jwt::Verifier;
 use crate::metrics::{self, Metrics};
@@ -39,6 +40,8 @@ use crate::registry::Registry;
 use crate::rest;
 use crate::tls;
 use live::Live;
+
+pub use control::{Control, FrontHandle, ToFront, control};
 
 /// What a front is told.
 #[derive(Clone, Debug)]
@@ -177,16 +180,26 @@ fn auth_of(config: &AuthConfig) -> Auth {
 /// A shard that takes longer is stuck, and so is a client that does not read its answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Accepts and serves connections on this thread, once `on_start` was called, until `stop` is sent to or dropped; then closes `listener`, lets
-/// requests under way be answered (see [`FrontSettings::stop_grace`]) and returns.
+/// A socket that listens.
+#[derive(Debug)]
+pub struct Listener {
+    pub socket: TcpListener,
+    /// Whoever passed it on keeps it too, and with it those who wait to be accepted.
+    pub is_inherited: bool,
+}
+
+/// Accepts and serves connections on this thread with `driver`, once `on_start` was called, until the handle of `control` is
+/// dropped; then closes `listeners`, lets requests under way be answered (see [`FrontSettings::stop_grace`]) and returns.
 ///
 /// # Errors
-/// The runtime cannot be made (open-files or locked-memory limit), or `listener` is no socket that it can use.
+/// The runtime cannot be made (open files; locked memory, if a listener is inherited), or a listener is no socket that it can
+/// use.
 pub fn run(
-    listener: TcpListener,
+    listeners: Vec<Listener>,
+    driver: Kind,
     registry: Registry,
     settings: FrontSettings,
-    stop: oneshot::Receiver<()>,
+    control: Control,
     on_start: impl FnOnce(),
 ) -> io::Result<()> {
     let front = Rc::new(Front {
@@ -197,8 +210,20 @@ pub fn run(
         settings,
         date: Cell::new((0, HttpDate::from_unix(0))),
     });
-    let mut runtime = RuntimeBuilder::<FusionDriver>::new().enable_timer().build()?;
-    runtime.block_on(accept::serve(listener, front, stop, on_start))
+    let shares = listeners.iter().any(|listener| listener.is_inherited);
+    let serving = accept::serve(listeners, front, control, on_start);
+    if driver == Kind::Uring {
+        match RuntimeBuilder::<IoUringDriver>::new().enable_timer().build() {
+            Ok(mut runtime) => return runtime.block_on(serving),
+            // Shards come first, and have taken it; a front can do without. But io_uring waits on blocking sockets and epoll
+            // on others, so fronts that share an inherited one have to use the same.
+            Err(error) if error.kind() == io::ErrorKind::OutOfMemory && !shares => tracing::warn!(
+                "a front uses epoll: too little memory may be locked for io_uring (LimitMEMLOCK of systemd, ulimit -l)"
+            ),
+            Err(error) => return Err(error),
+        }
+    }
+    RuntimeBuilder::<LegacyDriver>::new().enable_timer().build()?.block_on(serving)
 }
 
 /// What all tasks of a front share.

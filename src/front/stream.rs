@@ -8,7 +8,7 @@ use std::time::Duration;
 use monoio::buf::IoBufMut;
 use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt};
 use monoio::net::TcpStream;
-use monoio::time::timeout;
+use monoio::time::{Instant, timeout, timeout_at};
 
 use super::socket::into_owned_fd;
 use crate::metrics::{self, Refusal, Resumption, TlsVersion};
@@ -105,6 +105,14 @@ impl Stream {
         }
     }
 
+    /// What is below, for a stream that is at its end.
+    pub(super) fn socket(&mut self) -> &mut TcpStream {
+        match self {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(stream) => &mut stream.socket,
+        }
+    }
+
     /// The socket, the session if there is one, and the data that was received and not read. No operation may be under
     /// way.
     pub(super) fn into_parts(self) -> (OwnedFd, Option<Box<Session>>, Vec<u8>) {
@@ -142,12 +150,13 @@ impl TlsStream {
         (Ok(len), buffer)
     }
 
-    /// Sends the alert of a session that cannot go on.
+    /// Sends the alert of a session that cannot go on, and sees to it that the client can read it.
     async fn end_broken(&mut self, error: tls::RecordError) {
         tracing::debug!(%error, "a TLS session is broken");
         let mut alert = Vec::new();
-        if self.session.seal_bytes(&[], &mut alert).is_ok() {
-            let _ = self.socket.write_all(alert).await;
+        let _ = self.session.seal_bytes(&[], &mut alert);
+        if self.socket.write_all(alert).await.0.is_ok() && self.socket.shutdown().await.is_ok() {
+            drain(&mut self.socket).await;
         }
     }
 
@@ -224,6 +233,22 @@ async fn shake_hands(
     }
 }
 
+/// Takes what a client still sends that has been told the end, until it ends too. Closed at once, with bytes unread, the
+/// socket would be reset, and the client could lose what it was told.
+pub(super) async fn drain(socket: &mut TcpStream) {
+    let deadline = Instant::now() + LINGER_TIME;
+    let mut buffer = Vec::with_capacity(LINGER_RECEIVE_LEN);
+    let mut len_left = LINGER_LEN_MAX;
+    while let Ok((Ok(len), rest)) = timeout_at(deadline, socket.read(buffer)).await {
+        buffer = rest;
+        buffer.clear();
+        match len_left.checked_sub(len) {
+            Some(left) if len > 0 => len_left = left,
+            _ => return,
+        }
+    }
+}
+
 fn failed(error: tls::HandshakeError) -> AcceptError {
     tracing::debug!(%error, "a TLS handshake failed");
     AcceptError::Failed
@@ -232,3 +257,7 @@ fn failed(error: tls::HandshakeError) -> AcceptError {
 /// Received at once: a ClientHello with the post-quantum key share is about 1 800 bytes, and a connection that waits for
 /// its next request holds this.
 const RECEIVE_LEN: usize = 2 << 10;
+/// How long a connection is read after the last that it was sent, and how far.
+const LINGER_TIME: Duration = Duration::from_secs(1);
+const LINGER_LEN_MAX: usize = 1 << 20;
+const LINGER_RECEIVE_LEN: usize = 16 << 10;

@@ -9,11 +9,11 @@ label_values! {
         Client = "client",
         /// Neither side closed: the connection broke, or was cut.
         Lost = "lost",
-        GoingAway = "1001",
         ProtocolError = "1002",
         InvalidText = "1007",
         PolicyViolation = "1008",
         TooLarge = "1009",
+        ServiceRestart = "1012",
         TryAgainLater = "1013",
         TokenEnded = "4401",
         ChannelDeleted = "4404",

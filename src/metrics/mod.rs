@@ -9,6 +9,7 @@ mod closing;
 mod counter;
 mod front;
 mod label;
+mod overview;
 mod refusal;
 mod reload;
 mod shard;
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use closing::Closing;
 pub use front::{Front, OpenConnection, Resumption, TlsVersion, Transport};
+pub use overview::Overview;
 pub use refusal::Refusal;
 pub use reload::{Reload, Reloads};
 pub use shard::{Shard, Tally};

@@ -22,6 +22,8 @@ pub struct Tally {
     pub histories_cut: u64,
     /// Bytes that slow clients were not sent.
     pub skipped: u64,
+    /// Messages that clients have sent.
+    pub messages: u64,
     /// Receives that found no buffer (ENOBUFS).
     pub buffers_exhausted: u64,
     /// WebSockets that are open now, by transport.
@@ -59,6 +61,7 @@ pub struct Shard {
     memory_cuts: Counter,
     histories_cut: Counter,
     skipped: Counter,
+    messages: Counter,
     buffers_exhausted: Counter,
     clients: [Counter; Transport::ALL.len()],
     channels: Counter,
@@ -78,6 +81,7 @@ impl Shard {
         self.memory_cuts.set(tally.memory_cuts);
         self.histories_cut.set(tally.histories_cut);
         self.skipped.set(tally.skipped);
+        self.messages.set(tally.messages);
         self.buffers_exhausted.set(tally.buffers_exhausted);
         set_all(&self.clients, &tally.clients);
         self.channels.set(tally.channels);
@@ -96,6 +100,7 @@ impl Shard {
             memory_cuts: self.memory_cuts.get(),
             histories_cut: self.histories_cut.get(),
             skipped: self.skipped.get(),
+            messages: self.messages.get(),
             buffers_exhausted: self.buffers_exhausted.get(),
             clients: get_all(&self.clients),
             channels: self.channels.get(),
@@ -121,8 +126,14 @@ mod tests {
 
     #[test]
     fn what_is_published_is_what_is_read() {
-        let mut tally =
-            Tally { rate_limited: 1, dead_peers: 2, memory_cuts: 3, buffers_exhausted: 4, ..Tally::default() };
+        let mut tally = Tally {
+            rate_limited: 1,
+            dead_peers: 2,
+            memory_cuts: 3,
+            buffers_exhausted: 4,
+            messages: 10,
+            ..Tally::default()
+        };
         (tally.clients, tally.channels, tally.memory, tally.memory_budget) = ([5, 6], 7, 8, 9);
         tally.closed(Closing::TokenEnded);
         tally.slow(SlowAction::Skip, 1 << 20);

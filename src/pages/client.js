@@ -15,10 +15,10 @@ const LOG_LEN_MAX = 500;
 /** Characters of a message that are shown; its length is told in any case. */
 const SHOWN_LEN_MAX = 4000;
 const CLOSES = {
-  1000: 'closed as asked', 1001: 'the relay is shutting down', 1002: 'the WebSocket protocol was broken',
+  1000: 'closed as asked', 1002: 'the WebSocket protocol was broken',
   1005: 'closed, and no code was given', 1006: 'the connection broke without a goodbye',
   1007: 'a text was not valid UTF-8', 1008: 'a rule of the relay was broken, such as its rate limit', 1009: 'a message was larger than the relay takes',
-  1011: 'the relay had a problem', 4404: 'the channel was deleted', 4408: 'this client read too slowly',
+  1011: 'the relay had a problem', 1012: 'the relay is shutting down', 4404: 'the channel was deleted', 4408: 'this client read too slowly',
   4410: 'the channel has expired: nobody sent anything for too long',
 };
 

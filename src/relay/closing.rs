@@ -72,8 +72,8 @@ impl Relay {
         self.leave_room(slot);
         let session = &mut self.sessions[slot as usize];
         session.phase = Phase::Cut;
-        if let Some(at) = session.deadline.take() {
-            self.timers.unset(at, Timer::Cut(slot));
+        if let Some(timer) = session.deadline.take() {
+            self.timers.unset(timer, Timer::Cut(slot));
         }
         self.outputs.push(Output::Cut(ClientId { shard: self.shard, slot }));
     }
@@ -82,8 +82,8 @@ impl Relay {
     pub(super) fn leave_room(&mut self, slot: u32) -> u64 {
         let session = &mut self.sessions[slot as usize];
         let Some((room_slot, membership)) = session.place.take() else { return session.cursor_mut().offset() };
-        if let Some(at) = session.expires_at.take() {
-            self.timers.unset(at, Timer::TokenEnd(slot));
+        if let Some(timer) = session.token_end.take() {
+            self.timers.unset(timer, Timer::TokenEnd(slot));
         }
         let reads = session.reads;
         if reads.is_some() {
@@ -93,8 +93,10 @@ impl Relay {
         let (room, session) = (&mut self.rooms[room_slot], &mut self.sessions[slot as usize]);
         let head = match membership {
             Membership::Listener(_) => {
-                let log = room.log(reads);
-                // One that is skipping reads a copy, and one that reads the history holds it.
+                session.finish_history();
+                // One that still reads the history holds the plain log from there on, and reads on in it.
+                let log = room.log(if session.reads_history() { None } else { reads });
+                // One that is skipping reads a copy.
                 if !session.is_skipping() {
                     log.attach(session.cursor_mut());
                 }
@@ -114,15 +116,14 @@ impl Relay {
     /// Cuts a session at `at`, if it has no earlier deadline.
     pub(super) fn set_deadline(&mut self, slot: u32, at: Time) {
         let session = &mut self.sessions[slot as usize];
-        if session.phase == Phase::Cut || session.deadline.is_some_and(|set| set <= at) {
+        if session.phase == Phase::Cut || session.deadline.is_some_and(|timer| self.timers.due_at(timer) <= at) {
             return;
         }
-        if let Some(later) = session.deadline.replace(at) {
+        if let Some(later) = session.deadline.replace(self.timers.set(at, Timer::Cut(slot))) {
             self.timers.unset(later, Timer::Cut(slot));
         }
-        self.timers.set(at, Timer::Cut(slot));
     }
 }
 
 /// How long a connection may take to end once a close frame was queued for it.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -14,7 +14,7 @@ use crate::channel::Log;
 use crate::chunk::{Cursor, Meter, Piece, Pieces};
 use crate::session::{Phase, opcode_of};
 use crate::time::Time;
-use crate::ws::deflate::{Compressor, Inflater, Window};
+use crate::ws::deflate::{COMPRESS_LEN_MIN, Compressor, Inflater, Window};
 use crate::ws::{CloseCode, MessageKind, Opcode, frame_len, server_header, server_header_compressed, server_message};
 
 use super::{Output, Relay};
@@ -109,7 +109,12 @@ impl CompressedLogs {
 
     /// Whether anyone reads them.
     pub(super) fn are_read(&self) -> bool {
-        self.full.readers + self.small.readers > 0
+        self.readable() > 0
+    }
+
+    /// How many of them are read: as often is each message compressed.
+    pub(super) fn readable(&self) -> usize {
+        usize::from(self.full.readers > 0) + usize::from(self.small.readers > 0)
     }
 
     pub(super) fn join(&mut self, window: Window, head: u64) {
@@ -190,7 +195,7 @@ impl Relay {
 
     /// Puts a message of up to three parts into a client's outbox, compressed if it agreed on that.
     pub(super) fn push_message(&mut self, slot: u32, opcode: Opcode, parts: [&[u8]; 3]) {
-        let Relay { sessions, codec, .. } = self;
+        let Relay { sessions, codec, made_len, .. } = self;
         let session = &mut sessions[slot as usize];
         let [one, two, three] = parts;
         match session.window {
@@ -202,6 +207,7 @@ impl Relay {
                 let mut message = std::mem::take(&mut codec.plain);
                 message.clear();
                 parts.iter().for_each(|part| message.extend_from_slice(part));
+                *made_len += compressing_len(message.len());
                 let (header, payload) = codec.encode(window, opcode, &message);
                 session.outbox.push([&header, payload]);
                 codec.plain = message;
@@ -257,6 +263,15 @@ impl Relay {
         }
     }
 }
+
+/// What it counts in a turn to compress a message of `len` bytes once.
+pub(super) fn compressing_len(len: usize) -> usize {
+    if len < COMPRESS_LEN_MIN { 0 } else { len + COMPRESSING_LEN_MIN }
+}
+
+/// What the beginning of a message costs its compressor, in bytes that it compresses in the same time: 200 bytes took 23 µs,
+/// 1 KiB 27 µs and 16 KiB 125 µs, most of it to empty the hash tables.
+const COMPRESSING_LEN_MIN: usize = 3 * 1024;
 
 /// Memory that the codec keeps for each kind of message, in bytes.
 const MEMORY_KEPT: usize = 64 * 1024;

@@ -5,6 +5,7 @@ use crate::session::{Phase, opcode_of, push_frame};
 use crate::time::Time;
 use crate::ws::{CloseCode, Decoder, Event, MessageKind, Opcode, server_header};
 
+use super::compression::compressing_len;
 use super::{Relay, TURN_LEN_MAX};
 
 impl Relay {
@@ -73,6 +74,7 @@ impl Relay {
         if !session.may_publish {
             return self.end(now, slot, CloseCode::MayNotPublish);
         }
+        self.messages += 1;
         let listens = matches!(membership, Membership::Listener(_));
         let room = &mut self.rooms[room_slot];
         let channel = &mut room.channel;
@@ -88,9 +90,15 @@ impl Relay {
                 let offset = channel.log.append([&header, payload]);
                 if exclude_sender && listens {
                     match &mut room.compressed {
-                        Some(logs) if session.reads.is_some() => logs.leave_out(offset, slot, session.serial),
+                        Some(logs) if session.reads.is_some() => {
+                            logs.leave_out(offset, slot, session.serial);
+                            session.leave_out_plain(offset..channel.log.head());
+                        }
                         _ => session.leave_out(offset..channel.log.head()),
                     }
+                }
+                if let Some(logs) = &room.compressed {
+                    self.made_len += logs.readable() * compressing_len(payload.len());
                 }
                 return self.grow(now, room_slot);
             }

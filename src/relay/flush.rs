@@ -39,8 +39,7 @@ impl Relay {
             if session.is_skipping() {
                 if let Some(later) = session.later_mut() {
                     log.attach(later);
-                    let lag = flushed.saturating_sub(later.offset());
-                    if lag > lag_max {
+                    if let Some(lag) = session.later_lag(flushed).filter(|lag| *lag > lag_max) {
                         slow.push((client.slot, lag));
                     }
                 } else {

@@ -1,6 +1,8 @@
-//! What a shard does when the memory for its messages is used up: those who hold most of it are closed first, then history
-//! is given up; until that has helped, nobody is let in.
+//! What a shard does when the memory for its messages is used up: those who are furthest behind are closed first, then
+//! history is given up, and at last those are closed who hold a chunk of a log, be it for its last byte; until that has
+//! helped, nobody is let in.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::chunk::Meter;
@@ -9,6 +11,7 @@ use crate::time::Time;
 use crate::ws::{CloseCode, Decoder};
 
 use super::Relay;
+use super::rooms::Room;
 
 impl Relay {
     /// Bytes that messages take: logs, history, outboxes, and what has arrived in part.
@@ -33,6 +36,10 @@ impl Relay {
             return;
         }
         self.reclaim_at = now + RECLAIM_PAUSE;
+        self.rooms.iter_mut().for_each(Room::cool);
+        if !self.is_out_of_memory() {
+            return;
+        }
         // Some more than is asked for, so that the next message is not the next reason.
         let mut wanted = self.memory_len() - self.limits.memory_max / 8 * 7;
         let history_len: u64 = self.rooms.iter().map(|room| room.channel.log.history_len()).sum();
@@ -46,24 +53,74 @@ impl Relay {
                 return;
             }
             wanted = wanted.saturating_sub(held);
-            self.tally.reclaimed += 1;
-            let session = &mut self.sessions[slot as usize];
-            let partial_len = session.decoder.held_len() as u64;
-            if partial_len * 2 > held {
-                // Nothing more is expected of it.
-                session.decoder = Decoder::new(0);
-                self.partial_len -= partial_len;
-                self.close(now, slot, CloseCode::OutOfMemory);
-            } else {
-                self.close(now, slot, CloseCode::SlowConsumer);
-            }
+            self.close_for_memory(now, slot, held);
         }
-        if wanted > 0 {
+        if wanted > 0 && history_len > 0 {
             self.halve_histories();
+        } else {
+            self.reclaim_chunks(now, wanted);
         }
     }
 
-    /// The open sessions that hold enough to be worth closing, and how much that is.
+    /// Closes those who hold most memory, until `wanted` bytes of it are free. A chunk of a log is free when nobody holds it
+    /// or one before it: what closing a reader frees is what it holds more than those who are left.
+    fn reclaim_chunks(&mut self, now: Time, mut wanted: u64) {
+        if wanted == 0 {
+            return;
+        }
+        let mut holders = Vec::new();
+        // By log: what its readers hold of it, and how many hold as much.
+        let mut logs: BTreeMap<_, BTreeMap<u64, usize>> = BTreeMap::new();
+        for (slot, session) in self.sessions.iter().filter(|(_, session)| session.phase == Phase::Open) {
+            let holding = session.holding();
+            for (form, len) in &holding.logs {
+                *logs.entry((session.room(), *form)).or_default().entry(*len).or_default() += 1;
+            }
+            if !holding.is_empty() {
+                holders.push((holding.len(), slot as u32));
+            }
+        }
+        holders.sort_unstable_by(|one, other| other.cmp(one));
+        for (held, slot) in holders {
+            if wanted == 0 {
+                return;
+            }
+            let session = &self.sessions[slot as usize];
+            let holding = session.holding();
+            let mut freed = holding.own;
+            for (form, len) in holding.logs {
+                let Some(readers) = logs.get_mut(&(session.room(), form)) else { continue };
+                let most = |readers: &BTreeMap<u64, usize>| readers.last_key_value().map_or(0, |(len, _)| *len);
+                let before = most(readers);
+                if let Some(count) = readers.get_mut(&len) {
+                    *count -= 1;
+                    if *count == 0 {
+                        readers.remove(&len);
+                    }
+                }
+                freed += before - most(readers);
+            }
+            wanted = wanted.saturating_sub(freed);
+            self.close_for_memory(now, slot, held);
+        }
+    }
+
+    /// Closes a session that holds this much.
+    fn close_for_memory(&mut self, now: Time, slot: u32, held: u64) {
+        self.tally.reclaimed += 1;
+        let session = &mut self.sessions[slot as usize];
+        let partial_len = session.decoder.held_len() as u64;
+        if partial_len * 2 > held {
+            // Nothing more is expected of it.
+            session.decoder = Decoder::new(0);
+            self.partial_len -= partial_len;
+            self.close(now, slot, CloseCode::OutOfMemory);
+        } else {
+            self.close(now, slot, CloseCode::SlowConsumer);
+        }
+    }
+
+    /// The open sessions that are far enough behind to be worth closing, and how many bytes that is.
     fn holders(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
         self.sessions.iter().filter(|(_, session)| session.phase == Phase::Open).filter_map(|(slot, session)| {
             let held = session.held_len(self.flushed_of(session)) + session.decoder.held_len() as u64;
@@ -85,7 +142,7 @@ impl Relay {
     }
 }
 
-/// A connection that holds less is not closed for it, in bytes.
+/// A connection that is less behind is not closed before history is given up, in bytes.
 const HELD_MIN: u64 = 4 * 1024;
 
 /// Time for those that were closed to give their memory back.

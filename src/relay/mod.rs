@@ -6,6 +6,7 @@
 mod closing;
 mod compression;
 mod delivery;
+mod departure;
 mod flush;
 mod heartbeat;
 mod limits;
@@ -27,10 +28,12 @@ use crate::ws::deflate::Window;
 use crate::ws::{CloseCode, Decoder, Opcode};
 
 pub use crate::session::SEND_LEN_MAX;
+pub use closing::CLOSE_TIMEOUT;
 pub use limits::{Limits, TURN_LEN_MAX};
 pub use tally::Tally;
 
 use compression::Codec;
+use departure::Departure;
 use heartbeat::Heartbeat;
 use rooms::Rooms;
 use timers::{Timer, Timers};
@@ -108,11 +111,13 @@ pub struct Relay {
     outputs: Vec<Output>,
     /// Bytes that were taken in since the last drain.
     taken_len: usize,
-    /// Bytes since the last drain that were made of what was taken in, and are many times as long: the errors that clients
-    /// were told, and what was decompressed.
+    /// Bytes that were made of what was taken in, and are many times as long or take as much time: the errors that clients
+    /// were told, what was inflated, and what is compressed. What is over a turn's fill counts in the turns after it.
     made_len: usize,
-    /// Set once the relay closes: nobody is admitted any more.
-    shutting_down: bool,
+    /// Messages taken in so far.
+    messages: u64,
+    /// Set once the relay closes: nobody is admitted any more, and who is there is to go.
+    departure: Option<Departure>,
 }
 
 impl Relay {
@@ -138,7 +143,8 @@ impl Relay {
             outputs: Vec::new(),
             taken_len: 0,
             made_len: 0,
-            shutting_down: false,
+            messages: 0,
+            departure: None,
         }
     }
 
@@ -147,7 +153,7 @@ impl Relay {
     /// # Errors
     /// The id is taken, or the relay is closing.
     pub fn create(&mut self, now: Time, spec: ChannelSpec) -> Result<ChannelView, CreateError> {
-        if self.shutting_down {
+        if self.departure.is_some() {
             return Err(CreateError::ShuttingDown);
         }
         if self.is_out_of_memory() {
@@ -183,7 +189,7 @@ impl Relay {
     /// # Errors
     /// There is no such channel, the token is wrong, the channel is full, or the relay is closing.
     pub fn admit(&mut self, id: &ChannelId, token: Option<&str>) -> Result<Place, AdmitError> {
-        if self.shutting_down {
+        if self.departure.is_some() {
             return Err(AdmitError::ShuttingDown);
         }
         if self.is_out_of_memory() {
@@ -212,7 +218,7 @@ impl Relay {
         self.joined = self.joined.wrapping_add(1);
         let (serial, message_len_max) = (self.joined, self.limits.message_len_max);
         match self.rooms.at(place) {
-            Some(room) if !self.shutting_down => {
+            Some(room) if self.departure.is_none() => {
                 room.channel.release();
                 let (log, head) = (&room.channel.log, room.channel.log.head());
                 // One that gets nothing of the log must not hold it: neither its history nor what follows.
@@ -226,15 +232,13 @@ impl Relay {
                     session.decoder = Decoder::with_deflate(message_len_max);
                 }
                 session.place = Some((place.slot, room.channel.join(client, terms.rights)));
-                (session.may_publish, session.expires_at) = (terms.rights.publish, terms.ends_at);
+                session.may_publish = terms.rights.publish;
+                session.token_end = terms.ends_at.map(|at| self.timers.set(at, Timer::TokenEnd(client.slot)));
                 session.allowance = self.rates.as_ref().map(|rates| Box::new(rates.allowance(now)));
                 entry.insert(Box::new(session));
-                if let Some(at) = terms.ends_at {
-                    self.timers.set(at, Timer::TokenEnd(client.slot));
-                }
             }
             gone => {
-                let code = if gone.is_some() { CloseCode::GoingAway } else { CloseCode::ChannelDeleted };
+                let code = if gone.is_some() { CloseCode::ServiceRestart } else { CloseCode::ChannelDeleted };
                 if let Some(room) = gone {
                     room.channel.release();
                 }
@@ -282,14 +286,13 @@ impl Relay {
         }
     }
 
-    /// Closes every connection with 1001 and admits no more. What is left at the end of `grace` is cut.
-    pub fn shut_down(&mut self, now: Time, grace: Duration) {
-        self.shutting_down = true;
-        let slots: Vec<u32> = self.sessions.iter().map(|(slot, _)| slot as u32).collect();
-        for slot in slots {
-            self.close(now, slot, CloseCode::GoingAway);
-            self.set_deadline(slot, now + grace);
-        }
+    /// Closes every connection with 1012, one after the other over `spread`, and admits no more. Until its time comes a
+    /// client sends and gets messages as before; those that are being sent something come last. Who does not answer the
+    /// close is cut [`CLOSE_TIMEOUT`] later.
+    pub fn shut_down(&mut self, now: Time, spread: Duration) {
+        let (busy, idle): (Vec<_>, Vec<_>) = self.sessions.iter().partition(|(_, session)| session.is_sending());
+        let slots = idle.into_iter().chain(busy).map(|(slot, _)| slot as u32).collect();
+        self.departure = Some(Departure::new(now, spread, slots, u64::from(self.shard)));
     }
 
     /// Whether messages of this client still count, and those of others still go to it.
@@ -307,6 +310,11 @@ impl Relay {
         self.rooms.len()
     }
 
+    /// How many messages have come.
+    pub fn message_count(&self) -> u64 {
+        self.messages
+    }
+
     /// Whether connections are left.
     pub fn has_clients(&self) -> bool {
         !self.sessions.is_empty()
@@ -315,7 +323,8 @@ impl Relay {
     /// When [`drain`](Self::drain) has something to do even if nothing happens.
     pub fn next_deadline(&self) -> Option<Time> {
         let beat = self.heartbeat.as_ref().filter(|_| !self.sessions.is_empty()).map(Heartbeat::next_at);
-        self.timers.next().into_iter().chain(beat).min()
+        let departure = self.departure.as_ref().and_then(Departure::next_at);
+        self.timers.next().into_iter().chain(beat).chain(departure).min()
     }
 
     /// What has happened since the last time.
@@ -329,6 +338,7 @@ impl Relay {
             self.fire(now, timer);
         }
         self.beat(now);
+        self.see_off(now);
         self.reclaim(now);
         self.flush_logs(now, &mut emit);
         self.send_queued(now, &mut emit);
@@ -337,7 +347,9 @@ impl Relay {
             self.flush_compressed(now, &mut emit);
             self.send_queued(now, &mut emit);
         }
-        (self.taken_len, self.made_len) = (0, 0);
+        self.taken_len = 0;
+        // One message may be inflated to more than a send carries: nothing comes in until that has had its turns to go out.
+        self.made_len = self.made_len.saturating_sub(TURN_LEN_MAX);
         self.outputs.drain(..).for_each(emit);
     }
 
@@ -369,6 +381,15 @@ impl Relay {
                     session.silent_for += 1;
                     self.push(slot as u32, Opcode::Ping, &[]);
                 }
+            }
+        }
+    }
+
+    /// Closes those whose time has come, once the relay ends.
+    fn see_off(&mut self, now: Time) {
+        while let Some(slot) = self.departure.as_mut().and_then(|departure| departure.take_due(now)) {
+            if self.sessions.contains(slot as usize) {
+                self.close(now, slot, CloseCode::ServiceRestart);
             }
         }
     }
@@ -436,7 +457,7 @@ impl Relay {
         }
         room.grown = true;
         self.grown.push(slot);
-        if room.cool_at.is_none() {
+        if room.cool.is_none() {
             self.cool_at(slot, now + COOL_AFTER);
         }
     }
@@ -474,18 +495,18 @@ impl Relay {
             self.close(now, client.slot, code);
         }
         let room = self.rooms.remove(slot);
-        if let Some(at) = room.expire_at {
-            self.timers.unset(at, Timer::Expire(slot));
+        if let Some(timer) = room.expire {
+            self.timers.unset(timer, Timer::Expire(slot));
         }
-        if let Some(at) = room.cool_at {
-            self.timers.unset(at, Timer::Cool(slot));
+        if let Some(timer) = room.cool {
+            self.timers.unset(timer, Timer::Cool(slot));
         }
     }
 
     fn fire(&mut self, now: Time, timer: Timer) {
         match timer {
             Timer::Expire(slot) => {
-                self.rooms[slot].expire_at = None;
+                self.rooms[slot].expire = None;
                 // Messages only note their time; the timer follows when it would have fired.
                 if self.rooms[slot].channel.expires_at().is_some_and(|at| at <= now) {
                     self.remove(now, slot, CloseCode::ChannelExpired);
@@ -495,7 +516,7 @@ impl Relay {
             }
             Timer::Cool(slot) => {
                 let room = &mut self.rooms[slot];
-                room.cool_at = None;
+                room.cool = None;
                 let idle_at = room.channel.active_at() + COOL_AFTER;
                 if idle_at <= now {
                     room.cool();
@@ -504,7 +525,10 @@ impl Relay {
                     self.cool_at(slot, if idle_at > now { idle_at } else { now + COOL_AFTER });
                 }
             }
-            Timer::TokenEnd(slot) => self.close(now, slot, CloseCode::TokenExpired),
+            Timer::TokenEnd(slot) => {
+                self.sessions[slot as usize].token_end = None;
+                self.close(now, slot, CloseCode::TokenExpired);
+            }
             Timer::Cut(slot) => {
                 self.sessions[slot as usize].deadline = None;
                 self.cut(slot);
@@ -514,15 +538,11 @@ impl Relay {
 
     fn watch_expiry(&mut self, slot: u32) {
         let room = &mut self.rooms[slot];
-        room.expire_at = room.channel.expires_at();
-        if let Some(at) = room.expire_at {
-            self.timers.set(at, Timer::Expire(slot));
-        }
+        room.expire = room.channel.expires_at().map(|at| self.timers.set(at, Timer::Expire(slot)));
     }
 
     fn cool_at(&mut self, slot: u32, at: Time) {
-        self.rooms[slot].cool_at = Some(at);
-        self.timers.set(at, Timer::Cool(slot));
+        self.rooms[slot].cool = Some(self.timers.set(at, Timer::Cool(slot)));
     }
 
     /// Deletes every channel and closes their clients with 4404; says how many channels there were.

@@ -8,7 +8,7 @@ use slab::Slab;
 use crate::channel::{Channel, ChannelId, Log, Pattern, Place};
 use crate::chunk::Meter;
 use crate::session::Session;
-use crate::time::Time;
+use crate::time::Key;
 use crate::ws::deflate::Window;
 
 use super::compression::CompressedLogs;
@@ -23,10 +23,10 @@ pub(super) struct Room {
     pub grown: bool,
     /// Its log for those who compress; `None` = nobody has yet.
     pub compressed: Option<Box<CompressedLogs>>,
-    /// When its `Timer::Expire` is due; `None` = it has none.
-    pub expire_at: Option<Time>,
-    /// When its `Timer::Cool` is due; `None` = it has none: the log holds no memory.
-    pub cool_at: Option<Time>,
+    /// Its `Timer::Expire`; `None` = it has none.
+    pub expire: Option<Key>,
+    /// Its `Timer::Cool`; `None` = it has none: the log holds no memory.
+    pub cool: Option<Key>,
 }
 
 impl Room {
@@ -97,14 +97,8 @@ impl Rooms {
             return None;
         }
         self.generation = self.generation.wrapping_add(1);
-        let room = Room {
-            channel,
-            generation: self.generation,
-            grown: false,
-            compressed: None,
-            expire_at: None,
-            cool_at: None,
-        };
+        let room =
+            Room { channel, generation: self.generation, grown: false, compressed: None, expire: None, cool: None };
         let slot = self.slots.insert(room) as u32;
         self.by_id.insert(id, slot);
         Some(slot)
@@ -166,6 +160,7 @@ impl IndexMut<u32> for Rooms {
 mod tests {
     use super::*;
     use crate::channel::{ChannelSpec, Pattern, SlowPolicy, Token};
+    use crate::time::Time;
 
     fn channel(id: &str) -> Channel {
         let spec = ChannelSpec {

@@ -9,12 +9,10 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use io_uring::Submitter;
 use io_uring::types::BufRingEntry;
 
+use crate::driver::BufferId;
+
 /// The group that receives name.
 pub(super) const GROUP: u16 = 0;
-
-/// A buffer that the kernel has filled and does not hold any more. Not `Copy`: it is given back once.
-#[derive(Debug)]
-pub struct BufferId(u16);
 
 /// The buffers and the ring through which the kernel gets them. Freed only when no receive is in flight any more.
 pub(super) struct BufferPool {

@@ -1,13 +1,13 @@
 //! One io_uring, as far as a relay needs it: receive on many sockets into shared buffers, send, cancel, sleep.
 //!
-//! This module is the only place of the relay where `unsafe` stands. What it promises to the rest:
+//! What its `unsafe` relies on, and promises to the rest:
 //!
 //! - A buffer that the kernel may write to belongs to the [`BufferPool`]; it is lent out as a slice between the
 //!   completion that names it and [`Ring::give_back`].
 //! - Bytes that the kernel may read belong to the `Send` operation that holds their [`Pieces`], from [`Ring::send`] to
 //!   its completion.
 //! - An operation names its socket by number, so a socket must stay open until all its operations have completed: after
-//!   [`Ring::cancel_receive`] and [`Ring::cancel_send`] wait for what they end.
+//!   [`Ring::cancel_receive`] and [`Ring::cancel_send`] wait for what they end. The eventfd stays open as long as the ring.
 //!
 //! [`BufferPool`]: buffers::BufferPool
 
@@ -15,8 +15,10 @@
 
 mod buffers;
 mod key;
+mod refusal;
 mod sends;
 
+use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -26,18 +28,23 @@ use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
 
 use crate::chunk::Pieces;
+use crate::driver::{Arrival, BufferId, Completion, Driver, Size};
 
 use buffers::BufferPool;
 use key::{Kind, UserData};
 use sends::Sends;
 
-pub use buffers::BufferId;
+pub use refusal::{Refusal, probe, try_out};
 
-/// A ring, its receive buffers, and the sends that it holds. To be made on the thread that uses it.
+/// A ring, its receive buffers, and the sends that it holds.
 pub struct Ring {
     uring: IoUring,
     sends: Sends,
     buffers: BufferPool,
+    /// What has come and is still to be taken in, in order; as many with bytes as there are receive buffers.
+    arrived: VecDeque<Arrival>,
+    /// What wakes the ring: it is read again and again.
+    eventfd: Fd,
     /// Where the kernel puts the count of the eventfd.
     wake_count: Box<u64>,
     /// Receives that found no free buffer.
@@ -46,43 +53,13 @@ pub struct Ring {
     early: Vec<cqueue::Entry>,
 }
 
-/// How large a ring is.
-#[derive(Clone, Copy, Debug)]
-pub struct RingSize {
-    /// Submissions that fit before the kernel is entered.
-    pub submissions: u32,
-    /// Receive buffers; a power of two, at most 32 768.
-    pub buffers: u16,
-    /// Size of each, in bytes.
-    pub buffer_len: u32,
-}
+impl Driver for Ring {
+    const SENDS_AT_ONCE: bool = false;
 
-/// Something that the kernel has finished. `slot` is what the operation was started with.
-#[derive(Debug)]
-pub enum Completion {
-    /// Something came from a peer.
-    Arrived(Arrival),
-    /// A send has ended; `None` = the connection is broken, else the bytes it got rid of.
-    Sent { slot: u32, len: Option<usize> },
-    /// The eventfd was written to; it is to be [watched](Ring::watch) again.
-    Woken,
-}
+    /// With deferred task work the kernel hands over only about twenty completions at a time.
+    const ROUNDS_MAX: usize = 5;
 
-/// What a receive has brought.
-#[derive(Debug)]
-pub enum Arrival {
-    /// Bytes, in this part of a buffer that is to be [given back](Ring::give_back). If not `more`, receiving has ended.
-    Received { slot: u32, buffer: BufferId, part: Range<usize>, more: bool },
-    /// The peer has closed its side, or the connection is broken. Receiving has ended.
-    Hangup { slot: u32 },
-    /// Receiving has ended, though there may be more to receive: no buffer was free, or it was cancelled.
-    Ended { slot: u32 },
-}
-
-impl Ring {
-    /// # Errors
-    /// The kernel refuses: io_uring is forbidden here, or too old (6.1 is needed).
-    pub fn new(size: RingSize) -> io::Result<Ring> {
+    fn new(size: Size, eventfd: BorrowedFd<'_>) -> io::Result<Ring> {
         let uring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
@@ -91,56 +68,58 @@ impl Ring {
             .setup_cqsize(size.submissions * COMPLETIONS_PER_SUBMISSION)
             .build(size.submissions)?;
         let buffers = BufferPool::register(&uring.submitter(), size.buffers, size.buffer_len)?;
-        Ok(Ring { uring, sends: Sends::default(), buffers, wake_count: Box::new(0), starved: 0, early: Vec::new() })
+        let mut ring = Ring {
+            uring,
+            sends: Sends::default(),
+            buffers,
+            arrived: VecDeque::new(),
+            eventfd: Fd(eventfd.as_raw_fd()),
+            wake_count: Box::new(0),
+            starved: 0,
+            early: Vec::new(),
+        };
+        ring.watch();
+        Ok(ring)
     }
 
-    /// Starts to receive on `socket`, again and again until a completion says that it has ended.
-    pub fn receive(&mut self, socket: BorrowedFd<'_>, slot: u32) {
+    /// The ring knows a socket by its operations alone.
+    fn adopt(&mut self, _socket: BorrowedFd<'_>, _slot: u32) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn receive(&mut self, socket: BorrowedFd<'_>, slot: u32) {
         let entry = opcode::RecvMulti::new(Fd(socket.as_raw_fd()), buffers::GROUP)
             .build()
             .user_data(UserData::new(Kind::Receive, slot).into());
         self.push(entry);
     }
 
-    /// Ends what [`receive`](Self::receive) started, unless it ends by itself.
-    pub fn cancel_receive(&mut self, slot: u32) {
+    fn cancel_receive(&mut self, slot: u32) {
         self.cancel(UserData::new(Kind::Receive, slot));
     }
 
-    /// Sends `pieces` in order. Until it has completed no other send may be started on this socket: two can overtake
-    /// each other.
-    pub fn send(&mut self, socket: BorrowedFd<'_>, slot: u32, pieces: Pieces) {
+    fn send(&mut self, socket: BorrowedFd<'_>, slot: u32, pieces: Pieces) {
         let user_data = UserData::new(Kind::Send, slot);
         let entry = self.sends.start(Fd(socket.as_raw_fd()), slot, pieces).user_data(user_data.into());
         self.push(entry);
     }
 
-    /// Ends a send early; its completion tells how far it came.
-    pub fn cancel_send(&mut self, slot: u32) {
+    fn send_sealed(&mut self, socket: BorrowedFd<'_>, slot: u32, content_type: u8, pieces: Pieces) {
+        let user_data = UserData::new(Kind::Send, slot);
+        let entry = self.sends.start_sealed(Fd(socket.as_raw_fd()), slot, content_type, pieces);
+        self.push(entry.user_data(user_data.into()));
+    }
+
+    fn cancel_send(&mut self, slot: u32) {
         self.cancel(UserData::new(Kind::Send, slot));
     }
 
-    /// Waits for the next write to `eventfd`.
-    pub fn watch(&mut self, eventfd: BorrowedFd<'_>) {
-        let target = std::ptr::from_mut(&mut *self.wake_count).cast::<u8>();
-        let entry = opcode::Read::new(Fd(eventfd.as_raw_fd()), target, size_of::<u64>() as u32)
-            .build()
-            .user_data(UserData::new(Kind::Wake, 0).into());
-        self.push(entry);
+    fn submit(&mut self) {
+        let result = self.uring.submit();
+        self.check(result);
     }
 
-    /// The bytes of a completed receive.
-    pub fn received(&mut self, buffer: &BufferId, part: Range<usize>) -> &mut [u8] {
-        &mut self.buffers.bytes(buffer, part.end)[part.start..]
-    }
-
-    /// Lets the kernel use a buffer again.
-    pub fn give_back(&mut self, buffer: BufferId) {
-        self.buffers.give_back(buffer);
-    }
-
-    /// Submits what was started and sleeps until something completes, at most for `timeout` (`None` = without end).
-    pub fn wait(&mut self, timeout: Option<Duration>) {
+    fn wait(&mut self, timeout: Option<Duration>) {
         if !self.early.is_empty() {
             return self.submit();
         }
@@ -154,8 +133,8 @@ impl Ring {
         self.check(result);
     }
 
-    /// Lets the kernel deliver what has arrived meanwhile, without sleeping. `false` = there was nothing.
-    pub fn poll(&mut self) -> bool {
+    /// Lets the kernel deliver what has come meanwhile.
+    fn poll(&mut self) -> bool {
         // SAFETY: the ring is read after each push, and its thread is this one.
         if !unsafe { self.uring.submission_shared() }.taskrun() {
             return false;
@@ -166,18 +145,64 @@ impl Ring {
         true
     }
 
-    /// Takes what has completed, oldest first.
-    pub fn reap(&mut self, completions: &mut Vec<Completion>) {
-        let Ring { uring, sends, buffers, early, starved, .. } = self;
+    fn has_completed(&mut self) -> bool {
+        !self.early.is_empty() || !self.uring.completion().is_empty()
+    }
+
+    fn reap(&mut self, completions: &mut Vec<Completion>) {
+        let Ring { uring, sends, buffers, arrived, early, starved, .. } = self;
+        let mut is_woken = false;
         for entry in early.drain(..).chain(uring.completion()) {
             *starved += u64::from(entry.result() == -rustix::io::Errno::NOBUFS.raw_os_error());
-            completions.extend(interpret(&entry, sends, buffers));
+            match UserData::from(entry.user_data()).kind() {
+                Kind::Receive => arrived.push_back(arrival(&entry, buffers)),
+                Kind::Send => completions.push(sent(&entry, sends)),
+                Kind::Wake => {
+                    completions.push(Completion::Woken);
+                    is_woken = true;
+                }
+                Kind::Cancel => {}
+            }
+        }
+        if is_woken {
+            self.watch();
         }
     }
 
-    /// Receives that found no free buffer since the ring was made; each goes on when there is one.
-    pub fn starved(&self) -> u64 {
+    fn has_arrivals(&self) -> bool {
+        !self.arrived.is_empty()
+    }
+
+    fn next_arrival(&mut self) -> Option<Arrival> {
+        self.arrived.pop_front()
+    }
+
+    /// What is left keeps its buffer, and who sends faster than that is held up by its own socket.
+    fn put_back(&mut self, arrival: Arrival) {
+        self.arrived.push_front(arrival);
+    }
+
+    fn received(&mut self, buffer: &BufferId, part: Range<usize>) -> &mut [u8] {
+        &mut self.buffers.bytes(buffer, part.end)[part.start..]
+    }
+
+    fn give_back(&mut self, buffer: BufferId) {
+        self.buffers.give_back(buffer);
+    }
+
+    fn starved(&self) -> u64 {
         self.starved
+    }
+}
+
+impl Ring {
+    /// Waits for the next write to the eventfd.
+    fn watch(&mut self) {
+        let target = std::ptr::from_mut(&mut *self.wake_count).cast::<u8>();
+        let entry = opcode::Read::new(self.eventfd, target, size_of::<u64>() as u32)
+            .build()
+            .user_data(UserData::new(Kind::Wake, 0).into());
+        self.push(entry);
     }
 
     fn cancel(&mut self, user_data: UserData) {
@@ -198,17 +223,6 @@ impl Ring {
                 self.early.extend(completions);
             }
         }
-    }
-
-    /// Whether there is something to [reap](Self::reap).
-    pub fn has_completed(&mut self) -> bool {
-        !self.early.is_empty() || !self.uring.completion().is_empty()
-    }
-
-    /// Submits what was started, without sleeping.
-    pub fn submit(&mut self) {
-        let result = self.uring.submit();
-        self.check(result);
     }
 
     /// A signal, an expired timeout, a full completion queue and a kernel short of memory are no errors: what they kept
@@ -237,34 +251,33 @@ impl Drop for Ring {
     }
 }
 
-fn interpret(entry: &cqueue::Entry, sends: &mut Sends, buffers: &mut BufferPool) -> Option<Completion> {
-    let user_data = UserData::from(entry.user_data());
-    let slot = user_data.slot();
-    let result = entry.result();
-    let more = cqueue::more(entry.flags());
-    Some(match user_data.kind() {
-        Kind::Receive => match (result, cqueue::buffer_select(entry.flags())) {
-            (1.., Some(id)) => {
-                let len = result as usize;
-                Completion::Arrived(Arrival::Received { slot, buffer: buffers.taken(id), part: 0..len, more })
-            }
-            (0, id) => {
-                // The end of the stream may come with a buffer.
-                id.map(|id| buffers.taken(id)).into_iter().for_each(|id| buffers.give_back(id));
-                Completion::Arrived(Arrival::Hangup { slot })
-            }
-            (error, _) if ends_receiving_only(-error) => Completion::Arrived(Arrival::Ended { slot }),
-            _ => Completion::Arrived(Arrival::Hangup { slot }),
+/// What the completion of a receive tells.
+fn arrival(entry: &cqueue::Entry, buffers: &mut BufferPool) -> Arrival {
+    let slot = UserData::from(entry.user_data()).slot();
+    match (entry.result(), cqueue::buffer_select(entry.flags())) {
+        (len @ 1.., Some(id)) => Arrival::Received {
+            slot,
+            buffer: buffers.taken(id),
+            part: 0..len as usize,
+            more: cqueue::more(entry.flags()),
         },
-        Kind::Send => {
-            sends.end(slot);
-            let cancelled = rustix::io::Errno::CANCELED.raw_os_error();
-            let len = if -result == cancelled { Some(0) } else { usize::try_from(result).ok() };
-            Completion::Sent { slot, len }
+        (0, id) => {
+            // The end of the stream may come with a buffer.
+            id.map(|id| buffers.taken(id)).into_iter().for_each(|id| buffers.give_back(id));
+            Arrival::Hangup { slot }
         }
-        Kind::Wake => Completion::Woken,
-        Kind::Cancel => return None,
-    })
+        (error, _) if ends_receiving_only(-error) => Arrival::Ended { slot },
+        _ => Arrival::Hangup { slot },
+    }
+}
+
+/// What the completion of a send tells.
+fn sent(entry: &cqueue::Entry, sends: &mut Sends) -> Completion {
+    let (slot, result) = (UserData::from(entry.user_data()).slot(), entry.result());
+    sends.end(slot);
+    let cancelled = rustix::io::Errno::CANCELED.raw_os_error();
+    let len = if -result == cancelled { Some(0) } else { usize::try_from(result).ok() };
+    Completion::Sent { slot, len }
 }
 
 fn ends_receiving_only(errno: i32) -> bool {

@@ -1,5 +1,6 @@
 //! One WebSocket connection: what it has received in part, what it is to be sent, and how it ends.
 
+mod holding;
 mod order;
 mod rate;
 mod skip;
@@ -10,7 +11,7 @@ use std::ops::Range;
 use crate::channel::Membership;
 use crate::chunk::{Cursor, Meter, Pieces};
 use crate::outbox::Outbox;
-use crate::time::Time;
+use crate::time::Key;
 use crate::ws::deflate::Window;
 use crate::ws::{CloseCode, Decoder, MessageKind, Opcode, frame_len, server_header};
 
@@ -18,6 +19,7 @@ use order::Order;
 
 use skip::Later;
 
+pub use holding::Holding;
 pub use rate::{Allowance, Rates};
 
 /// The state of a connection, from its upgrade until its socket is closed.
@@ -28,10 +30,10 @@ pub struct Session {
     pub decoder: Decoder,
     pub outbox: Outbox,
     pub phase: Phase,
-    /// When a connection that is ending is cut; `None` = it is open.
-    pub deadline: Option<Time>,
-    /// When the token that it was admitted with ends; `None` = never.
-    pub expires_at: Option<Time>,
+    /// The timer that cuts it when it takes too long to end; `None` = it is open.
+    pub deadline: Option<Key>,
+    /// The timer for the end of the token that it was admitted with; `None` = it has no end.
+    pub token_end: Option<Key>,
     /// Whether the client may send messages.
     pub may_publish: bool,
     /// What it may still send; `None` = as much as it likes.
@@ -57,7 +59,7 @@ pub struct Session {
     /// Whether the cursor stands between two records, so that something else may be sent there.
     aligned: bool,
     /// Parts of the log that it is not to get, ascending and apart; all at or behind the cursor: its own messages, and
-    /// what was copied into the outbox.
+    /// what was copied into the outbox. While it reads the history: those that it would not get if it were to read on.
     own: VecDeque<Range<u64>>,
     /// How log and outbox follow each other; `None` = as they come. Apart, because few sessions need it.
     order: Option<Box<Order>>,
@@ -137,7 +139,7 @@ impl Session {
             outbox,
             phase: Phase::Open,
             deadline: None,
-            expires_at: None,
+            token_end: None,
             may_publish: true,
             window: None,
             reads: None,
@@ -162,17 +164,18 @@ impl Session {
         &mut self.cursor
     }
 
+    /// Slot of its channel; `None` = it is in no channel (any more).
+    pub fn room(&self) -> Option<u32> {
+        self.place.map(|(room, _)| room)
+    }
+
     pub fn is_sending(&self) -> bool {
         self.sending.is_some()
     }
 
     /// Leaves `range`, a record just appended to the log, out of what this client is sent.
     pub fn leave_out(&mut self, range: Range<u64>) {
-        let own = self.later.as_mut().map_or(&mut self.own, |later| &mut later.own);
-        match own.back_mut() {
-            Some(last) if last.end == range.start => last.end = range.end,
-            _ => own.push_back(range),
-        }
+        push_range(self.later.as_mut().map_or(&mut self.own, |later| &mut later.own), range);
     }
 
     /// How far the client is behind `flushed`, the end of the log at the last flush, in bytes: what was to be sent then
@@ -182,23 +185,10 @@ impl Session {
         flushed.saturating_sub(self.cursor.offset().max(self.joined_at)) + self.notes_len() + self.outbox.lag()
     }
 
-    /// Bytes that are held for this client, or for others that are as far behind: what was to be sent at the last flush,
-    /// and the history that it still reads. `flushed` is the end of the log that it reads, then.
-    pub fn held_len(&self, flushed: u64) -> u64 {
-        let log_len = match (self.log_end, &self.later) {
-            (LogEnd::Head, _) => flushed.saturating_sub(self.cursor.offset()),
-            (LogEnd::At(end), Some(later)) => {
-                end.saturating_sub(self.cursor.offset()) + flushed.saturating_sub(later.offset())
-            }
-            (LogEnd::At(end), None) | (LogEnd::Rest(end), _) => end.saturating_sub(self.cursor.offset()),
-            (LogEnd::NextRecord, _) => 0,
-        };
-        log_len + self.notes_len() + self.outbox.lag()
-    }
-
     /// Bytes of the notes on what it is not to get.
     fn notes_len(&self) -> u64 {
-        (self.own.len() * size_of::<Range<u64>>()) as u64
+        let later = self.later.as_ref().map_or(0, |later| later.own.len());
+        ((self.own.len() + later) * size_of::<Range<u64>>()) as u64
     }
 
     /// Whether the client is further behind than it may be. One whose last send has just ended does read, and is sent more
@@ -218,14 +208,15 @@ impl Session {
             && self.sending.is_some_and(|sending| sending.log_before + sending.log > 0)
     }
 
-    /// Begins to close: nothing that comes from now on is delivered. `head` is the end of the log.
+    /// Begins to close: nothing that comes from now on is delivered. `head` is the end of the log that its cursor is in.
     ///
-    /// What the client was still to get is sent before the close frame, unless it is the reason for closing.
+    /// What the client was still to get is sent before the close frame, unless it is the reason for closing. One that still
+    /// reads the history gets all of that plain.
     pub fn close(&mut self, code: CloseCode, head: u64) {
         debug_assert!(self.phase == Phase::Open);
         self.farewell = Some(code);
         let (phase, log_end) = match code {
-            CloseCode::GoingAway | CloseCode::ChannelDeleted | CloseCode::ChannelExpired => {
+            CloseCode::ServiceRestart | CloseCode::ChannelDeleted | CloseCode::ChannelExpired => {
                 (Phase::Closing, LogEnd::At(head))
             }
             CloseCode::SlowConsumer | CloseCode::TokenExpired => (Phase::Closing, LogEnd::NextRecord),
@@ -253,15 +244,8 @@ impl Session {
     /// Sets where the log ends for a session that ends.
     fn stop_reading(&mut self, log_end: LogEnd) {
         self.log_end = match (self.later.take().filter(|later| !later.is_skipped), self.log_end) {
-            // It ends in the history, or behind it.
-            (Some(_), history_end) => {
-                if matches!(log_end, LogEnd::NextRecord) {
-                    log_end
-                } else {
-                    history_end
-                }
-            }
-            (None, LogEnd::Head) => log_end,
+            // It reads on behind the history: the log is the plain one.
+            (Some(_), _) | (None, LogEnd::Head) => log_end,
             // It reads a copy already.
             (None, LogEnd::At(_) | LogEnd::NextRecord | LogEnd::Rest(_)) => self.log_end,
         };
@@ -414,12 +398,17 @@ impl Session {
         }
     }
 
-    /// Moves the cursor over what the client is not to get.
+    /// Moves the cursor over what the client is not to get, up to `head`. Of a compressed log, records behind that may
+    /// have been written already, and a range may go on there.
     fn skip_own(&mut self, head: u64) {
-        while let Some(own) = self.own.front().filter(|own| own.start == self.cursor.offset() && own.end <= head) {
-            let len = len_of(own.clone());
-            self.cursor.advance(len, head);
-            self.own.pop_front();
+        let at = |offset: u64| move |own: &&mut Range<u64>| own.start == offset && own.start < head;
+        while let Some(own) = self.own.front_mut().filter(at(self.cursor.offset())) {
+            let to = own.end.min(head);
+            self.cursor.advance(len_of(own.start..to), head);
+            own.start = to;
+            if own.is_empty() {
+                self.own.pop_front();
+            }
         }
     }
 }
@@ -427,6 +416,14 @@ impl Session {
 /// Queues a frame in `outbox`.
 pub fn push_frame(outbox: &mut Outbox, opcode: Opcode, payload: &[u8]) {
     outbox.push([&server_header(opcode, payload.len()), payload]);
+}
+
+/// Adds a range to those before it, of which it may go on with the last.
+fn push_range(ranges: &mut VecDeque<Range<u64>>, range: Range<u64>) {
+    match ranges.back_mut() {
+        Some(last) if last.end == range.start => last.end = range.end,
+        _ => ranges.push_back(range),
+    }
 }
 
 /// Length of a part of a log.

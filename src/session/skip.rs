@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::chunk::Cursor;
 
-use super::{LogEnd, Phase, Session};
+use super::{LogEnd, Phase, Session, push_range};
 
 /// Where a session goes on that reads the history first.
 #[derive(Debug)]
@@ -22,6 +22,11 @@ impl Later {
     /// Where the session goes on.
     pub(super) fn offset(&self) -> u64 {
         self.cursor.offset()
+    }
+
+    /// Bytes of the chunks that it holds there.
+    pub(super) fn held_len(&self) -> u64 {
+        self.cursor.held_len()
     }
 }
 
@@ -43,6 +48,39 @@ impl Session {
         self.later.as_mut().filter(|later| !later.is_skipped).map(|later| &mut later.cursor)
     }
 
+    /// Whether the session still reads the history, and is to go on in another log than its cursor is in.
+    pub fn reads_history(&self) -> bool {
+        self.later.as_ref().is_some_and(|later| !later.is_skipped)
+    }
+
+    /// Has a session go on behind the history, if it has got that. What may be in flight is not of the log.
+    pub fn finish_history(&mut self) -> bool {
+        let LogEnd::At(history_end) = self.log_end else { return false };
+        if self.phase != Phase::Open || self.cursor.offset() < history_end {
+            return false;
+        }
+        let Some(later) = self.later.take_if(|later| !later.is_skipped) else { return false };
+        self.own = later.own;
+        self.read_from(later.cursor);
+        (self.log_end, self.aligned) = (LogEnd::Head, true);
+        true
+    }
+
+    /// [Leaves](Self::leave_out) a record of the plain log out, in which a session that still reads the history will read on
+    /// if its channel ends.
+    pub fn leave_out_plain(&mut self, range: Range<u64>) {
+        if self.reads_history() {
+            push_range(&mut self.own, range);
+        }
+    }
+
+    /// How far a session that reads the history is behind `flushed`, the end of the log that it goes on in, at the last
+    /// flush; `None` = it reads no history.
+    pub fn later_lag(&self, flushed: u64) -> Option<u64> {
+        let later = self.later.as_ref().filter(|later| !later.is_skipped)?;
+        Some(flushed.saturating_sub(later.offset()) + self.notes_len())
+    }
+
     /// Lets go of the log: what is in flight is cut short, the record that is sent in part is finished from a copy, and the
     /// client [goes on](Self::resume) wherever the log has come to by then. Only for a session to which everything comes
     /// through the log.
@@ -53,6 +91,7 @@ impl Session {
         if let Some(later) = &mut self.later {
             later.cursor = Cursor::at_end(later.cursor.offset());
             later.is_skipped = true;
+            self.own = VecDeque::new();
             self.log_end = LogEnd::NextRecord;
         }
         if matches!(self.log_end, LogEnd::Head) {
@@ -92,19 +131,17 @@ impl Session {
         if self.phase != Phase::Open || self.sending.is_some() || !self.is_skipping() {
             return None;
         }
+        if self.finish_history() {
+            return Some(0);
+        }
         let end = self.log_end(head);
         if self.cursor.offset() < end {
             return None;
         }
         let mut skipped_from = end;
         if let Some(later) = self.later.take() {
-            skipped_from = later.cursor.offset();
+            skipped_from = later.offset();
             self.own = later.own;
-            if !later.is_skipped {
-                self.read_from(later.cursor);
-                (self.log_end, self.aligned) = (LogEnd::Head, true);
-                return Some(0);
-            }
         }
         let own: u64 = self.own.iter().map(|own| own.end.min(head) - own.start.min(head)).sum();
         // What was compressed ahead of its flush is still to come.

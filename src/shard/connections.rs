@@ -5,7 +5,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use crate::budget::Permit;
 use crate::channel::ClientId;
 use crate::metrics::Transport;
-use crate::tls::Session;
 
 use super::secure::Secure;
 
@@ -33,6 +32,11 @@ impl Connection {
         self.socket.as_fd()
     }
 
+    /// The socket and its TLS.
+    pub(super) fn parts(&mut self) -> (BorrowedFd<'_>, Option<&mut Secure>) {
+        (self.socket.as_fd(), self.tls.as_deref_mut())
+    }
+
     fn transport(&self) -> Transport {
         if self.tls.is_some() { Transport::Tls } else { Transport::Plain }
     }
@@ -52,7 +56,7 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn open(&mut self, client: ClientId, socket: OwnedFd, tls: Option<Box<Session>>, permit: Permit) {
+    pub(super) fn open(&mut self, client: ClientId, socket: OwnedFd, tls: Option<Secure>, permit: Permit) {
         let index = client.slot as usize;
         if index >= self.by_slot.len() {
             self.by_slot.resize_with(index + 1, || None);
@@ -62,7 +66,7 @@ impl Connections {
             client,
             socket,
             _permit: permit,
-            tls: tls.map(|session| Box::new(Secure::new(session))),
+            tls: tls.map(Box::new),
             receiving: false,
             sending: false,
             hung_up: false,

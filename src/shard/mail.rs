@@ -1,12 +1,16 @@
 //! What fronts ask of a shard, and the sockets that they hand over.
 
+use std::os::fd::AsFd;
+
+use crate::driver::Driver;
 use crate::handoff::{Join, Seat, ToShard, Upgraded};
-use crate::relay::Terms;
+use crate::relay::{Input, Terms};
 use crate::time::Time;
 
 use super::Shard;
+use super::secure::Secure;
 
-impl Shard {
+impl<D: Driver> Shard<D> {
     /// Answers what is in the mailbox, at most [`MAIL_MAX`] messages: those who are connected go between.
     pub(super) fn read_mail(&mut self, now: Time) {
         for _ in 0..MAIL_MAX {
@@ -40,9 +44,10 @@ impl Shard {
             }
             ToShard::Join(join) => self.join(now, join),
             ToShard::Leave { place } => self.relay.leave(place),
-            ToShard::Shutdown { grace } => {
+            ToShard::Beat(beat) => beat.answer(),
+            ToShard::Shutdown { spread } => {
                 self.ending = true;
-                self.relay.shut_down(now, grace);
+                self.relay.shut_down(now, spread);
             }
         }
     }
@@ -64,8 +69,14 @@ impl Shard {
         let ends_at = terms.ends_at.map(|at| Time::from_start(at.saturating_duration_since(self.started)));
         let terms = Terms { rights: terms.rights, ends_at, window: terms.window };
         let client = self.relay.join(now, place, &response, terms);
+        let is_adopted = self.driver.adopt(socket.as_fd(), client.slot);
+        let tls = tls.map(|session| Secure::new(session, self.kernel_tls, socket.as_fd()));
         self.connections.open(client, socket, tls, permit);
-        self.adopt(now, client, received);
+        match is_adopted {
+            Ok(()) => self.adopt(now, client, received),
+            // Nobody would hear of it: it is as good as broken.
+            Err(_) => self.relay.handle(now, client, Input::SendFailed),
+        }
     }
 }
 
@@ -85,12 +96,15 @@ mod tests {
     use crate::config::ServeConfig;
     use crate::handoff::Mailbox;
     use crate::metrics;
+    use crate::ring::Ring;
+    use crate::shard::KernelTls;
 
     #[test]
     fn a_turn_answers_a_part_of_much_mail_and_the_next_goes_on() {
         let (handle, mailbox) = Mailbox::new().unwrap();
         let metrics = Arc::new(metrics::Shard::default());
-        let mut shard = Shard::new(0, &ServeConfig::default(), mailbox, handle.clone(), metrics).unwrap();
+        let mut shard =
+            Shard::<Ring>::new(0, &ServeConfig::default(), KernelTls::NONE, mailbox, handle.clone(), metrics).unwrap();
         let mut answers: Vec<_> = (0..MAIL_MAX + 1)
             .map(|_| {
                 let (reply, answer) = oneshot::channel();

@@ -1,4 +1,4 @@
-//! The thread of a shard: it drives one relay with one ring, and reads the clock for it.
+//! The thread of a shard: it drives one relay with one driver, and reads the clock for it.
 //!
 //! A turn of its loop: sleep until something completes or is due; take in all that has come, over several rounds, before
 //! anything is sent, because a send that carries sixteen messages costs about what one with a single message costs; then
@@ -6,7 +6,9 @@
 
 mod connections;
 mod count;
+mod kernel_tls;
 mod mail;
+mod offload;
 mod secure;
 
 use std::collections::VecDeque;
@@ -16,28 +18,31 @@ use std::time::{Duration, Instant};
 
 use crate::channel::ClientId;
 use crate::config::ServeConfig;
+use crate::driver::{Arrival, Completion, Driver, Size};
 use crate::handoff::{Mailbox, ShardHandle};
 use crate::metrics;
+pub use crate::relay::CLOSE_TIMEOUT;
 use crate::relay::{Input, Limits, Output, Relay, SEND_LEN_MAX, TURN_LEN_MAX};
-use crate::ring::{Arrival, Completion, Ring, RingSize};
 use crate::time::Time;
 use crate::tls::Scratch;
 
 use connections::Connections;
 
+pub use kernel_tls::{KernelTls, KernelTlsMissing};
+
 /// One shard, ready to run.
-pub struct Shard {
+pub struct Shard<D> {
     relay: Relay,
-    ring: Ring,
+    driver: D,
     connections: Connections,
     /// What clients sent behind their upgrade, or what is left of it; to be taken in before what has arrived.
     brought: VecDeque<Brought>,
-    /// What has come and is still to be taken in, in order; as many with bytes as there are receive buffers.
-    arrived: VecDeque<Arrival>,
     /// Empty between turns; kept for its memory.
     completions: Vec<Completion>,
     /// Room for the data of one TLS record.
     scratch: Scratch,
+    /// Whose TLS records the kernel seals.
+    kernel_tls: KernelTls,
     mailbox: Mailbox,
     /// The sending end of the mailbox, for the seats that the shard gives out.
     handle: ShardHandle,
@@ -55,18 +60,19 @@ pub struct Shard {
     ending: bool,
 }
 
-impl Shard {
-    /// A shard with this index. To be made on the thread that runs it: the ring belongs to it.
+impl<D: Driver> Shard<D> {
+    /// A shard with this index. To be made on the thread that runs it: the driver belongs to it.
     ///
     /// # Errors
-    /// The kernel gives no ring: io_uring is forbidden here, or too old.
+    /// The kernel gives no driver.
     pub fn new(
         index: u16,
         config: &ServeConfig,
+        kernel_tls: KernelTls,
         mailbox: Mailbox,
         handle: ShardHandle,
         metrics: Arc<metrics::Shard>,
-    ) -> io::Result<Shard> {
+    ) -> io::Result<Shard<D>> {
         let limits = Limits {
             ping_interval: config.ping_interval,
             message_rate: config.message_rate,
@@ -76,13 +82,13 @@ impl Shard {
         };
         let relay = Relay::new(index, limits);
         Ok(Shard {
-            ring: Ring::new(RING_SIZE)?,
+            driver: D::new(SIZE, mailbox.eventfd())?,
             connections: Connections::default(),
             brought: VecDeque::new(),
-            arrived: VecDeque::new(),
             completions: Vec::new(),
             scratch: Scratch::new(relay.meter().clone()),
             relay,
+            kernel_tls,
             mailbox,
             handle,
             ping_interval: config.ping_interval,
@@ -96,20 +102,34 @@ impl Shard {
 
     /// Relays until a shutdown is over.
     pub fn run(mut self) {
-        self.ring.watch(self.mailbox.eventfd());
         while !self.ending || self.relay.has_clients() {
             self.sleep();
             let now = self.now();
-            for _ in 0..ROUNDS_MAX {
+            for round in 1.. {
                 self.reap(now);
                 self.receive(now);
-                if self.relay.turn_is_full() || !self.ring.poll() {
+                if self.relay.turn_is_full() || round == D::ROUNDS_MAX || !self.driver.poll() {
                     break;
                 }
             }
             self.read_mail(now);
             self.act(now);
+            if D::SENDS_AT_ONCE {
+                self.settle(now);
+            }
             self.publish();
+        }
+    }
+
+    /// Tells the relay which sends have ended already, and starts those that follow. What is left after that has its turn
+    /// again when others have had theirs.
+    fn settle(&mut self, now: Time) {
+        for _ in 0..SETTLE_ROUNDS_MAX {
+            if !self.driver.has_completed() {
+                break;
+            }
+            self.reap(now);
+            self.act(now);
         }
     }
 
@@ -119,32 +139,34 @@ impl Shard {
 
     /// Submits what the last turn started and sleeps until there is something to do.
     fn sleep(&mut self) {
-        if !self.spin.is_zero() {
+        if !self.spin.is_zero() && !self.driver.has_arrivals() {
             self.look_for_work();
         }
-        if !self.brought.is_empty() || !self.arrived.is_empty() || !self.mailbox.fall_asleep() {
-            return self.ring.wait(Some(Duration::ZERO));
+        if !self.brought.is_empty() || self.driver.has_arrivals() || !self.mailbox.fall_asleep() {
+            return self.driver.wait(Some(Duration::ZERO));
         }
         let timeout = self.relay.next_deadline().map(|deadline| deadline - self.now());
-        self.ring.wait(timeout);
+        self.driver.wait(timeout);
         self.mailbox.wake_up();
     }
 
-    /// Submits what the last turn started and watches the ring for a while, which wakes faster than sleeping does.
+    /// Submits what the last turn started and looks for more for a while, which wakes faster than sleeping does.
     fn look_for_work(&mut self) {
-        self.ring.submit();
+        self.driver.submit();
         let begun = Instant::now();
-        while self.mailbox.is_empty() && !self.ring.has_completed() && !self.ring.poll() && begun.elapsed() < self.spin
+        while self.mailbox.is_empty()
+            && !self.driver.has_completed()
+            && !self.driver.poll()
+            && begun.elapsed() < self.spin
         {
             std::hint::spin_loop();
         }
     }
 
-    /// Takes what has completed off the ring. Sends that have ended make room for the next ones at once; what has
-    /// arrived is kept in order.
+    /// Takes in what has completed: sends that have ended make room for the next ones at once.
     fn reap(&mut self, now: Time) {
         let mut completions = std::mem::take(&mut self.completions);
-        self.ring.reap(&mut completions);
+        self.driver.reap(&mut completions);
         for completion in completions.drain(..) {
             match completion {
                 Completion::Sent { slot, len } => {
@@ -160,15 +182,14 @@ impl Shard {
                     }
                     self.go_on(now, slot);
                 }
-                Completion::Woken => self.ring.watch(self.mailbox.eventfd()),
-                Completion::Arrived(arrival) => self.arrived.push_back(arrival),
+                // The mail is read in every turn.
+                Completion::Woken => {}
             }
         }
         self.completions = completions;
     }
 
-    /// Tells the relay what has arrived, until its turn is full, or everything. What is left keeps its buffers, and who
-    /// sends faster than that is held up by its own socket.
+    /// Tells the relay what has arrived, until its turn is full, or everything.
     fn receive(&mut self, now: Time) {
         while !self.relay.turn_is_full()
             && let Some(mut brought) = self.brought.pop_front()
@@ -185,13 +206,13 @@ impl Shard {
             }
         }
         while !self.relay.turn_is_full()
-            && let Some(arrival) = self.arrived.pop_front()
+            && let Some(arrival) = self.driver.next_arrival()
         {
             let slot = match arrival {
                 Arrival::Received { slot, buffer, mut part, more } => {
                     let connection = self.connections.at(slot);
                     if !connection.cutting {
-                        let bytes = self.ring.received(&buffer, part.clone());
+                        let bytes = self.driver.received(&buffer, part.clone());
                         let (taken, is_all) = match &mut connection.tls {
                             None => {
                                 let taken = self.relay.receive(now, connection.client, bytes);
@@ -201,12 +222,12 @@ impl Shard {
                         };
                         part.start += taken;
                         if !is_all {
-                            self.arrived.push_front(Arrival::Received { slot, buffer, part, more });
+                            self.driver.put_back(Arrival::Received { slot, buffer, part, more });
                             continue;
                         }
                     }
                     connection.receiving = more;
-                    self.ring.give_back(buffer);
+                    self.driver.give_back(buffer);
                     self.send_control(now, slot);
                     slot
                 }
@@ -239,13 +260,13 @@ impl Shard {
             }
         } else if !connection.receiving && !connection.hung_up {
             connection.receiving = true;
-            self.ring.receive(connection.socket(), slot);
+            self.driver.receive(connection.socket(), slot);
         }
     }
 
     /// Does what the relay says.
     fn act(&mut self, now: Time) {
-        let Shard { relay, ring, connections, scratch, .. } = self;
+        let Shard { relay, driver, connections, scratch, .. } = self;
         let mut cut = Vec::new();
         let mut broken = Vec::new();
         relay.drain(now, |output| match output {
@@ -254,11 +275,10 @@ impl Shard {
                 match &mut connection.tls {
                     None => {
                         connection.sending = true;
-                        ring.send(connection.socket(), client.slot, pieces);
+                        driver.send(connection.socket(), client.slot, pieces);
                     }
-                    Some(tls) => {
-                        tls.send(pieces);
-                        if secure::go_on(connection, ring, scratch).is_err() {
+                    Some(_) => {
+                        if secure::send(connection, driver, scratch, pieces).is_err() {
                             broken.push(client);
                         }
                     }
@@ -268,7 +288,7 @@ impl Shard {
                 if let Some(tls) = &mut connections.at(client.slot).tls {
                     tls.cancel();
                 }
-                ring.cancel_send(client.slot);
+                driver.cancel_send(client.slot);
             }
             Output::ShutWrite(client) => {
                 let connection = connections.at(client.slot);
@@ -276,13 +296,13 @@ impl Shard {
                     None => connection.shut_write(),
                     Some(tls) => {
                         tls.shut();
-                        if secure::go_on(connection, ring, scratch).is_err() {
+                        if secure::go_on(connection, driver, scratch).is_err() {
                             broken.push(client);
                         }
                     }
                 }
             }
-            Output::Submit => ring.submit(),
+            Output::Submit => driver.submit(),
             Output::Cut(client) => cut.push(client),
         });
         let is_to_go_on = !broken.is_empty();
@@ -302,10 +322,10 @@ impl Shard {
         let connection = self.connections.at(client.slot);
         connection.cutting = true;
         if connection.receiving {
-            self.ring.cancel_receive(client.slot);
+            self.driver.cancel_receive(client.slot);
         }
         if connection.sending {
-            self.ring.cancel_send(client.slot);
+            self.driver.cancel_send(client.slot);
         }
         self.go_on(now, client.slot);
     }
@@ -329,13 +349,12 @@ struct Brought {
 }
 
 /// Receive buffers of 64 KiB: a busy publisher's whole window arrives at once, and small receives touch only the first
-/// page. The kernel hands them out in turn, so there are no more than the caches hold for small messages.
-const RING_SIZE: RingSize = RingSize { submissions: 2048, buffers: 256, buffer_len: 64 * 1024 };
+/// page. The ring hands them out in turn, so there are no more than the caches hold for small messages.
+const SIZE: Size = Size { submissions: 2048, buffers: 256, buffer_len: 64 * 1024 };
 
-/// How often a turn looks for more before it sends. With deferred task work the kernel hands over only about twenty
-/// completions at a time.
-const ROUNDS_MAX: usize = 5;
+/// How often a turn goes on with connections that have more to be sent than a send carries.
+const SETTLE_ROUNDS_MAX: usize = 5;
 
 // A turn takes in one buffer more at the most. The message that grows most on its way is `{"type":"request"}`, for which its
 // sender needs 24 bytes and its receiver 54, with the longest origin. What grows more ends the turn at once.
-const _: () = assert!((TURN_LEN_MAX + RING_SIZE.buffer_len as usize) * 54 / 24 <= SEND_LEN_MAX);
+const _: () = assert!((TURN_LEN_MAX + SIZE.buffer_len as usize) * 54 / 24 <= SEND_LEN_MAX);

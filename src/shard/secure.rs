@@ -1,55 +1,96 @@
-//! A connection with TLS: what lies between the relay's plaintext and the ring's bytes.
+//! A connection with TLS: what lies between the relay's plaintext and the driver's bytes.
 //!
 //! The relay hands over a send as ever and is told when all of it has gone out. In between it is sealed part by part, as
 //! the socket takes it: at most eight records, 128 KiB, lie sealed at a time. What is sealed has its place in the peer's
 //! count of records, so it goes out whatever happens, and in order.
+//!
+//! Where the kernel seals, the relay's sends go out as they are ([`Offload`]).
+
+use std::os::fd::BorrowedFd;
 
 use crate::channel::ClientId;
-use crate::chunk::Pieces;
+use crate::chunk::{Meter, Piece, Pieces};
+use crate::driver::Driver;
+use crate::driver::kernel_tls::APPLICATION_DATA;
 use crate::relay::{Input, Relay};
-use crate::ring::Ring;
 use crate::time::Time;
 use crate::tls::{Opened, RecordError, Scratch, Session};
 
 use super::Shard;
 use super::connections::Connection;
+use super::kernel_tls::KernelTls;
+use super::offload::{Due, Offload};
 
-impl Shard {
+impl<D: Driver> Shard<D> {
     /// A send of sealed bytes has ended after `len` of them.
     pub(super) fn sent_sealed(&mut self, now: Time, slot: u32, len: usize) {
-        let Shard { relay, ring, connections, scratch, .. } = self;
+        let Shard { relay, driver, connections, scratch, .. } = self;
         let connection = connections.at(slot);
-        let Some(tls) = &mut connection.tls else { return };
-        tls.sent(len);
-        if let Some(len) = tls.take_report() {
+        let (socket, tls) = connection.parts();
+        let report = tls.and_then(|tls| tls.sent(socket, len));
+        if let Some(len) = report {
             relay.handle(now, connection.client, Input::Sent(len));
         }
-        if go_on(connection, ring, scratch).is_err() {
+        if go_on(connection, driver, scratch).is_err() {
             relay.handle(now, connection.client, Input::SendFailed);
         }
     }
 
     /// Sends what is due besides data, if something is and nothing is in flight.
     pub(super) fn send_control(&mut self, now: Time, slot: u32) {
-        let Shard { relay, ring, connections, scratch, .. } = self;
+        let Shard { relay, driver, connections, scratch, .. } = self;
         let connection = connections.at(slot);
         let is_due = connection.tls.as_ref().is_some_and(|tls| tls.has_control() || tls.is_broken);
-        if is_due && !connection.cutting && go_on(connection, ring, scratch).is_err() {
+        if is_due && !connection.cutting && go_on(connection, driver, scratch).is_err() {
             relay.handle(now, connection.client, Input::SendFailed);
         }
     }
+}
+
+/// Sends `pieces` for the relay, behind what has to go first.
+///
+/// # Errors
+/// As [`go_on`].
+pub(super) fn send(
+    connection: &mut Connection,
+    driver: &mut impl Driver,
+    scratch: &mut Scratch,
+    pieces: Pieces,
+) -> Result<(), Broken> {
+    let is_idle = !connection.sending;
+    let (socket, tls) = connection.parts();
+    let Some(tls) = tls else { return Ok(()) };
+    if is_idle && tls.starts_offloaded(socket, &pieces) {
+        connection.sending = true;
+        driver.send_sealed(connection.socket(), connection.client.slot, APPLICATION_DATA, pieces);
+        return Ok(());
+    }
+    tls.send(pieces);
+    go_on(connection, driver, scratch)
 }
 
 /// Sends what comes next, if nothing is in flight.
 ///
 /// # Errors
 /// The session is broken and its alert was sent: the connection is to be cut.
-pub(super) fn go_on(connection: &mut Connection, ring: &mut Ring, scratch: &mut Scratch) -> Result<(), Broken> {
-    let Some(tls) = connection.tls.as_mut().filter(|_| !connection.sending) else { return Ok(()) };
-    match tls.next(scratch) {
+pub(super) fn go_on(
+    connection: &mut Connection,
+    driver: &mut impl Driver,
+    scratch: &mut Scratch,
+) -> Result<(), Broken> {
+    if connection.sending {
+        return Ok(());
+    }
+    let (socket, tls) = connection.parts();
+    let Some(tls) = tls else { return Ok(()) };
+    match tls.next(socket, scratch) {
         Next::Send(pieces) => {
             connection.sending = true;
-            ring.send(connection.socket(), connection.client.slot, pieces);
+            driver.send(connection.socket(), connection.client.slot, pieces);
+        }
+        Next::SendSealed(content_type, pieces) => {
+            connection.sending = true;
+            driver.send_sealed(connection.socket(), connection.client.slot, content_type, pieces);
         }
         Next::Shut => connection.shut_write(),
         Next::Broken => return Err(Broken),
@@ -86,9 +127,11 @@ pub(super) fn receive(
 #[derive(Debug)]
 pub(super) struct Secure {
     session: Box<Session>,
+    /// `None` = the session seals.
+    offload: Option<Box<Offload>>,
     /// Data that was opened and that the relay has not taken yet.
     opened: Option<Unread>,
-    /// `None` = nothing is on its way.
+    /// What this seals; `None` = nothing is on its way.
     outgoing: Option<Box<Outgoing>>,
     /// The sending side is to be shut behind everything else.
     shuts: bool,
@@ -124,6 +167,8 @@ struct Outgoing {
 #[derive(Debug)]
 pub(super) enum Next {
     Send(Pieces),
+    /// For the kernel to seal, as records of this content type.
+    SendSealed(u8, Pieces),
     /// Nothing is left; the sending side is to be shut now.
     Shut,
     /// Nothing is left and the connection is broken.
@@ -145,8 +190,10 @@ pub(super) enum Taken {
 }
 
 impl Secure {
-    pub(super) fn new(session: Box<Session>) -> Secure {
-        Secure { session, opened: None, outgoing: None, shuts: false, is_broken: false }
+    /// The kernel is given the sending half, if it can and takes it.
+    pub(super) fn new(mut session: Box<Session>, kernel: KernelTls, socket: BorrowedFd<'_>) -> Secure {
+        let offload = Offload::begin(kernel, socket, &mut session).map(Box::new);
+        Secure { session, offload, opened: None, outgoing: None, shuts: false, is_broken: false }
     }
 
     /// Whether the peer has closed its side.
@@ -195,8 +242,26 @@ impl Secure {
         (bytes.len(), Taken::Broken)
     }
 
+    /// Whether the kernel seals and can have `plain` at once, nothing being in flight.
+    fn starts_offloaded(&mut self, socket: BorrowedFd<'_>, plain: &Pieces) -> bool {
+        let Some(offload) = self.offload.as_mut().filter(|_| !self.is_broken) else { return false };
+        match offload.starts(&mut self.session, socket, plain) {
+            Ok(starts) => starts,
+            Err(error) => {
+                self.fail(error);
+                false
+            }
+        }
+    }
+
     /// Takes over a send of the relay's.
     pub(super) fn send(&mut self, plain: Pieces) {
+        if let Some(offload) = &mut self.offload {
+            if !self.is_broken {
+                offload.wait(plain);
+            }
+            return;
+        }
         let outgoing = self.outgoing.get_or_insert_default();
         debug_assert!(!outgoing.is_awaited && outgoing.plain.is_empty());
         outgoing.is_awaited = true;
@@ -208,6 +273,9 @@ impl Secure {
 
     /// Ends the relay's send early: what is not sealed is not sent.
     pub(super) fn cancel(&mut self) {
+        if let Some(offload) = &mut self.offload {
+            offload.cancel();
+        }
         if let Some(outgoing) = self.outgoing.as_mut().filter(|outgoing| outgoing.is_awaited) {
             outgoing.plain.clear();
             outgoing.is_cancelled = true;
@@ -225,8 +293,23 @@ impl Secure {
         self.session.has_control()
     }
 
-    /// The send in flight has ended after `len` bytes.
-    pub(super) fn sent(&mut self, mut len: usize) {
+    /// The send in flight has ended after `len` bytes. If the relay's send has ended with it: how many of its bytes are as
+    /// good as sent.
+    pub(super) fn sent(&mut self, socket: BorrowedFd<'_>, len: usize) -> Option<usize> {
+        let Some(offload) = &mut self.offload else {
+            self.sent_sealed(len);
+            return self.take_report();
+        };
+        match offload.sent(&mut self.session, socket, len) {
+            Ok(report) => report.filter(|_| !self.is_broken),
+            Err(error) => {
+                self.fail(error);
+                None
+            }
+        }
+    }
+
+    fn sent_sealed(&mut self, mut len: usize) {
         let Some(outgoing) = &mut self.outgoing else { return };
         while len > 0
             && let Some(piece) = outgoing.sealed.first_mut()
@@ -242,7 +325,7 @@ impl Secure {
     }
 
     /// If the relay's send has ended: how many of its bytes are as good as sent.
-    pub(super) fn take_report(&mut self) -> Option<usize> {
+    fn take_report(&mut self) -> Option<usize> {
         let outgoing = self.outgoing.as_mut().filter(|outgoing| outgoing.is_awaited && !self.is_broken)?;
         let is_over = outgoing.is_cancelled || (outgoing.plain.is_empty() && outgoing.sealed.is_empty());
         is_over.then(|| {
@@ -252,7 +335,21 @@ impl Secure {
     }
 
     /// What comes next, as nothing is in flight. `scratch` is any memory.
-    pub(super) fn next(&mut self, scratch: &mut Scratch) -> Next {
+    pub(super) fn next(&mut self, socket: BorrowedFd<'_>, scratch: &mut Scratch) -> Next {
+        if let Some(offload) = &mut self.offload {
+            match offload.next(&mut self.session, socket) {
+                Ok(Due::Data(plain)) => return Next::SendSealed(APPLICATION_DATA, plain),
+                Ok(Due::Control(control)) => {
+                    let message = Piece::new(control.message().to_vec(), &Meter::default());
+                    return Next::SendSealed(control.content_type(), [message].into_iter().collect());
+                }
+                Ok(Due::Nothing) => return self.end(),
+                Err(error) => {
+                    self.fail(error);
+                    return self.next(socket, scratch);
+                }
+            }
+        }
         if self.session.has_control() && self.outgoing.is_none() {
             self.outgoing = Some(Box::default());
         }
@@ -266,7 +363,7 @@ impl Secure {
                     }
                     Err(error) => {
                         self.fail(error);
-                        return self.next(scratch);
+                        return self.next(socket, scratch);
                     }
                 }
             }
@@ -277,10 +374,15 @@ impl Secure {
                 self.outgoing = None;
             }
         }
+        self.end()
+    }
+
+    /// What comes when there is nothing to be sent.
+    fn end(&mut self) -> Next {
         match (self.is_broken, std::mem::take(&mut self.shuts)) {
             (true, _) => Next::Broken,
-            (false, true) => Next::Shut,
-            (false, false) => Next::Nothing,
+            (false, true) if self.offload.as_ref().is_none_or(|offload| offload.may_shut()) => Next::Shut,
+            (false, _) => Next::Nothing,
         }
     }
 
@@ -290,6 +392,9 @@ impl Secure {
         self.is_broken = true;
         if let Some(outgoing) = &mut self.outgoing {
             outgoing.plain.clear();
+        }
+        if let Some(offload) = &mut self.offload {
+            offload.abandon();
         }
     }
 }

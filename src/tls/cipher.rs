@@ -16,8 +16,9 @@ pub(super) struct Opener {
 
 /// Seals what the peer opens.
 pub(super) struct Sealer {
-    cipher: Encrypter,
-    /// Records sealed with this key.
+    /// `None` = the kernel has the key, and seals.
+    cipher: Option<Encrypter>,
+    /// Records sealed with this key; if the kernel seals, no fewer than it has sealed.
     sequence: u64,
     /// Records after which there has to be another key.
     records_max: u64,
@@ -66,7 +67,7 @@ impl Sealer {
             SupportedCipherSuite::Tls12(suite) => suite.common.confidentiality_limit,
         };
         let cipher = Encrypter::new(suite, secrets)?;
-        Some(Sealer { cipher, sequence, records_max: records_max.saturating_sub(RECORDS_SPARED) })
+        Some(Sealer { cipher: Some(cipher), sequence, records_max: records_max.saturating_sub(RECORDS_SPARED) })
     }
 
     /// Whether there has to be another key before more data is sealed.
@@ -91,14 +92,47 @@ impl Sealer {
         scratch: &mut Vec<u8>,
         to: &mut Vec<u8>,
     ) -> Result<(), RecordError> {
-        self.cipher.seal(kind, self.sequence, len, fill, scratch, to)?;
+        let cipher = self.cipher.as_mut().ok_or(RecordError::Internal)?;
+        cipher.seal(kind, self.sequence, len, fill, scratch, to)?;
         self.sequence += 1;
         Ok(())
     }
 
-    /// Bytes of a record besides its data.
+    /// Bytes of a record besides its data; 0 if the kernel seals.
     pub(super) fn overhead(&self) -> usize {
-        self.cipher.overhead()
+        self.cipher.as_ref().map_or(0, Encrypter::overhead)
+    }
+
+    /// Records sealed with this key.
+    pub(super) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    // When the kernel seals
+
+    /// Forgets the key, which the kernel has now.
+    pub(super) fn give_away(&mut self) {
+        self.cipher = None;
+    }
+
+    /// Whether the kernel seals.
+    pub(super) fn is_given_away(&self) -> bool {
+        self.cipher.is_none()
+    }
+
+    /// Whether the kernel may seal `len` bytes more with this key, into however many records.
+    pub(super) fn has_room_for(&self, len: u64) -> bool {
+        self.sequence.saturating_add(len) <= self.records_max
+    }
+
+    /// The kernel has sealed `len` bytes more. A record holds at least one, so there are no more records than bytes.
+    pub(super) fn count(&mut self, len: u64) {
+        self.sequence = self.sequence.saturating_add(len);
+    }
+
+    /// How many records there are, as the kernel has counted them.
+    pub(super) fn set_sequence(&mut self, sequence: u64) {
+        self.sequence = sequence;
     }
 
     #[cfg(test)]

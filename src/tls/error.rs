@@ -50,6 +50,8 @@ pub enum RecordError {
     PeerAlert,
     /// A key of TLS 1.2 has sealed as many records as it may, and there is no other.
     KeyWornOut,
+    /// The kernel seals, takes no further key, and one is needed: the peer has asked for it, or the first is worn out.
+    KeyStays,
     /// The library failed where it cannot.
     Internal,
 }
@@ -63,7 +65,7 @@ impl RecordError {
             RecordError::Unexpected | RecordError::NothingButControl => AlertDescription::UnexpectedMessage,
             RecordError::Malformed => AlertDescription::DecodeError,
             RecordError::PeerAlert => return None,
-            RecordError::KeyWornOut => AlertDescription::CloseNotify,
+            RecordError::KeyWornOut | RecordError::KeyStays => AlertDescription::CloseNotify,
             RecordError::Internal => AlertDescription::InternalError,
         })
     }
@@ -79,6 +81,7 @@ impl fmt::Display for RecordError {
             RecordError::NothingButControl => "too many records without data",
             RecordError::PeerAlert => "the peer ended the session with an alert",
             RecordError::KeyWornOut => "the key has sealed as many records as it may",
+            RecordError::KeyStays => "the kernel takes no further key",
             RecordError::Internal => "a record could not be sealed",
         })
     }

@@ -11,15 +11,18 @@ use rustls::{AlertDescription, ContentType, ExtractedSecrets, ProtocolVersion};
 use super::cipher::{Opener, Sealer};
 use super::error::RecordError;
 use super::record::{DATA_LEN_MAX, HEADER_LEN, Header};
+use super::send_key::SendKey;
 use crate::chunk::{Meter, Piece, Pieces};
 
 /// The keys of a connection and the little that it remembers between records. Plaintext and ciphertext are its caller's:
 /// the one exception is the begin of a record whose rest has not come.
 pub struct Session {
     opener: Opener,
-    sealer: Sealer,
+    pub(super) sealer: Sealer,
+    /// The sealer's key, as long as it may still be offered to the kernel.
+    pub(super) send_key: Option<SendKey>,
     /// Makes the next keys.
-    keys: KernelConnection<ServerConnectionData>,
+    pub(super) keys: KernelConnection<ServerConnectionData>,
     /// The begin of a record whose rest has not come: at most one record, and without memory while empty.
     parted: Vec<u8>,
     /// `parted` is the whole record, opened; it is kept until [`open`](Self::open) is called again.
@@ -27,13 +30,13 @@ pub struct Session {
     /// Records without data since the last one with some.
     control_in_a_row: u8,
     /// The peer has asked for our next key.
-    owes_key_update: bool,
+    pub(super) owes_key_update: bool,
     /// An alert to be sent before the end; nothing is sealed behind it.
-    farewell: Option<AlertDescription>,
+    pub(super) farewell: Option<AlertDescription>,
     /// The peer has closed its side.
     is_read_closed: bool,
     /// An alert was sealed: nothing may follow it.
-    is_write_closed: bool,
+    pub(super) is_write_closed: bool,
 }
 
 /// What [`Session::open`] found in what was received.
@@ -69,8 +72,10 @@ impl Session {
     /// `None` = the keys are of a kind that is not known here.
     pub(super) fn new(secrets: ExtractedSecrets, keys: KernelConnection<ServerConnectionData>) -> Option<Session> {
         let suite = keys.negotiated_cipher_suite();
+        let send_key = SendKey::new(keys.protocol_version(), &secrets.tx.1);
         Some(Session {
             opener: Opener::new(suite, secrets.rx)?,
+            send_key,
             sealer: Sealer::new(suite, secrets.tx)?,
             keys,
             parted: Vec::new(),
@@ -214,7 +219,8 @@ impl Session {
         Ok(())
     }
 
-    fn is_13(&self) -> bool {
+    /// Whether this is TLS 1.3, which has further keys.
+    pub fn is_13(&self) -> bool {
         self.keys.protocol_version() == ProtocolVersion::TLSv1_3
     }
 
@@ -284,8 +290,7 @@ impl Session {
         }
         if let Some(alert) = self.farewell {
             self.is_write_closed = true;
-            let level = if alert == AlertDescription::CloseNotify { WARNING } else { FATAL };
-            return self.sealer.seal(ContentType::Alert, &[level, u8::from(alert)]).map(Some);
+            return self.sealer.seal(ContentType::Alert, &message(alert)).map(Some);
         }
         if self.owes_key_update { self.renew().map(Some) } else { Ok(None) }
     }
@@ -297,9 +302,12 @@ impl Session {
             return Err(RecordError::KeyWornOut);
         }
         self.owes_key_update = false;
-        let record = self.sealer.seal(ContentType::Handshake, &[KEY_UPDATE, 0, 0, 1, 0])?;
+        let record = self.sealer.seal(ContentType::Handshake, &NEXT_KEY)?;
         let secrets = self.keys.update_tx_secret().map_err(|_| RecordError::Internal)?;
         let suite = self.keys.negotiated_cipher_suite();
+        if self.send_key.is_some() {
+            self.send_key = SendKey::new(self.keys.protocol_version(), &secrets.1);
+        }
         self.sealer = Sealer::new(suite, secrets).ok_or(RecordError::Internal)?;
         Ok(record)
     }
@@ -348,6 +356,15 @@ const CONTROL_IN_A_ROW_MAX: u8 = 16;
 
 /// The type of the message (RFC 8446, section 4).
 const KEY_UPDATE: u8 = 24;
+
+/// The message that says that what follows is sealed with our next key, and asks for none of the peer's.
+pub(super) const NEXT_KEY: [u8; 5] = [KEY_UPDATE, 0, 0, 1, 0];
+
+/// An alert as it is sent.
+pub(super) fn message(alert: AlertDescription) -> [u8; 2] {
+    let level = if alert == AlertDescription::CloseNotify { WARNING } else { FATAL };
+    [level, u8::from(alert)]
+}
 
 /// The levels of alerts.
 const WARNING: u8 = 1;

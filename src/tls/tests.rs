@@ -15,6 +15,7 @@ use super::*;
 use crate::chunk::{Meter, Piece, Pieces};
 
 mod certificates;
+mod offload;
 
 /// A certificate and its key, as files.
 struct Files {

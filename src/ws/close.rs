@@ -7,8 +7,8 @@ pub enum CloseCode {
     Empty,
     /// The peer closed with this code: it gets it back.
     Echo(u16),
-    /// 1001: the relay ends.
-    GoingAway,
+    /// 1012: the relay ends; where there is another, or when it is back, the client may go on.
+    ServiceRestart,
     /// 1002: a frame breaks RFC 6455; the text says which rule.
     ProtocolError(&'static str),
     /// 1007: text, or the reason of a close frame, is not UTF-8.
@@ -40,11 +40,11 @@ impl CloseCode {
         Some(match self {
             CloseCode::Empty => return None,
             CloseCode::Echo(code) => code,
-            CloseCode::GoingAway => 1001,
             CloseCode::ProtocolError(_) => 1002,
             CloseCode::InvalidText | CloseCode::BrokenDeflate => 1007,
             CloseCode::MayNotPublish | CloseCode::RateLimit => 1008,
             CloseCode::TooLarge => 1009,
+            CloseCode::ServiceRestart => 1012,
             CloseCode::OutOfMemory => 1013,
             CloseCode::TokenExpired => 4401,
             CloseCode::ChannelDeleted => 4404,
@@ -57,7 +57,7 @@ impl CloseCode {
     pub fn reason(self) -> &'static str {
         match self {
             CloseCode::Empty | CloseCode::Echo(_) => "",
-            CloseCode::GoingAway => "relay is shutting down",
+            CloseCode::ServiceRestart => "relay is shutting down, connect again",
             CloseCode::ProtocolError(rule) => rule,
             CloseCode::InvalidText => "text is not valid UTF-8",
             CloseCode::BrokenDeflate => "compressed data is broken",

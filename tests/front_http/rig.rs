@@ -9,10 +9,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::TryRecvError;
-use futures_channel::oneshot;
 use ringrelay::budget::Budget;
 use ringrelay::channel::{ChannelSpec, ChannelView, SlowPolicy};
-use ringrelay::front::{self, FrontSettings};
+use ringrelay::driver::Kind;
+use ringrelay::front::{self, FrontHandle, FrontSettings, Listener};
 use ringrelay::handoff::{AdmitError, CreateError, Join, Mailbox, Place, Seat, ShardHandle, ToShard};
 use ringrelay::http::{ChunkedDecoder, Origins};
 use ringrelay::pages::render_guide;
@@ -57,12 +57,20 @@ pub fn settings() -> FrontSettings {
     }
 }
 
+/// The driver that all tests are to be run with; io_uring, if nobody says.
+fn driver() -> Kind {
+    match std::env::var("RINGRELAY_DRIVER").as_deref() {
+        Ok("epoll") => Kind::Epoll,
+        _ => Kind::Uring,
+    }
+}
+
 /// A running front and its shards. Stopped when dropped, and then its thread must end without an error.
 pub struct Rig {
     pub address: SocketAddr,
     /// The sockets that were handed over.
     pub joined: mpsc::Receiver<Join>,
-    stop: Option<oneshot::Sender<()>>,
+    stop: Option<FrontHandle>,
     front: Option<JoinHandle<std::io::Result<()>>>,
     shards: Vec<(ShardHandle, JoinHandle<()>)>,
 }
@@ -78,8 +86,9 @@ impl Rig {
         let registry = Registry::new(shards.iter().map(|(handle, _)| handle.clone()).collect());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel();
-        let front = thread::spawn(move || front::run(listener, registry, settings, stopped, || ()));
+        let (stop, control) = front::control();
+        let listeners = vec![Listener { socket: listener, is_inherited: false }];
+        let front = thread::spawn(move || front::run(listeners, driver(), registry, settings, control, || ()));
         Rig { address, joined, stop: Some(stop), front: Some(front), shards }
     }
 
@@ -119,7 +128,7 @@ impl Rig {
     /// Ends the shards: their mailboxes are gone.
     pub fn end_shards(&mut self) {
         for (handle, thread) in self.shards.drain(..) {
-            handle.send(ToShard::Shutdown { grace: Duration::ZERO });
+            handle.send(ToShard::Shutdown { spread: Duration::ZERO });
             thread.join().expect("the shard does not panic");
         }
     }
@@ -176,6 +185,7 @@ fn start_shard(joined: mpsc::Sender<Join>) -> (ShardHandle, JoinHandle<()>) {
                 }
                 ToShard::Leave { .. } => {}
                 ToShard::Shutdown { .. } => return,
+                ToShard::Beat(beat) => beat.answer(),
             }
         }
     });

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use ringrelay::channel::{ChannelId, Rights, SlowPolicy};
+use ringrelay::relay::Input;
 use ringrelay::time::Time;
 use ringrelay::ws::deflate::Window;
 
@@ -37,6 +38,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn run(rig: &mut Rig, steps: Vec<Step>) {
+    perform(rig, steps);
+    rig.drain();
+    rig.settle();
+}
+
+fn perform(rig: &mut Rig, steps: Vec<Step>) {
     for step in steps {
         match step {
             Step::Publish { count, len } => {
@@ -52,8 +59,6 @@ fn run(rig: &mut Rig, steps: Vec<Step>) {
             Step::Leave => {}
         }
     }
-    rig.drain();
-    rig.settle();
 }
 
 proptest! {
@@ -115,6 +120,82 @@ proptest! {
             prop_assert_eq!(numbers(&reader.got).last().copied(), Some(rig.published), "what was said before comes first");
         }
     }
+}
+
+proptest! {
+    /// However far each has come: in the history, behind it, in the middle of a record.
+    #[test]
+    fn all_that_was_said_before_a_deletion_arrives(
+        first in windows(), before in steps(), after in steps(), exclude_sender in any::<bool>(), history in 0u32..20,
+    ) {
+        let mut rig = Rig::new(1 << 30, |spec| {
+            spec.exclude_sender = exclude_sender;
+            spec.history = history;
+        });
+        rig.join(first);
+        for steps in [before, after] {
+            perform(&mut rig, steps);
+            rig.join(Some(Window::Full));
+            rig.publish(200);
+        }
+        rig.relay.delete(Time::ZERO, &ChannelId::parse(CHANNEL).unwrap());
+        rig.drain();
+        rig.settle();
+        for (client, reader) in rig.readers.iter_mut().enumerate() {
+            let close = b"\x88\x11\x11\x34channel deleted";
+            prop_assert!(reader.got.ends_with(close));
+            reader.got.truncate(reader.got.len() - close.len());
+            let expected: Vec<u32> = match (client, exclude_sender) {
+                (0, true) => Vec::new(),
+                _ => (reader.from.saturating_sub(history) + 1..=rig.published).collect(),
+            };
+            prop_assert_eq!(numbers(&reader.got), expected, "client {} with {:?}", client, reader.window);
+        }
+    }
+}
+
+/// It reads the history plain, and then what it said itself must not come to it in that form either.
+#[test]
+fn what_a_client_said_while_it_read_the_history_is_not_sent_to_it_when_its_channel_is_deleted() {
+    let mut rig = Rig::new(1 << 30, |spec| {
+        spec.exclude_sender = true;
+        spec.history = 10;
+    });
+    rig.join(None);
+    (0..10).for_each(|_| rig.publish(900));
+    rig.drain();
+    rig.join(Some(Window::Full));
+    rig.send(1, 100);
+    rig.publish(200);
+    rig.publish_from(1, 200);
+    rig.drain();
+    rig.publish(200);
+    rig.publish_from(1, 200);
+    rig.relay.delete(Time::ZERO, &ChannelId::parse(CHANNEL).unwrap());
+    rig.drain();
+    rig.settle();
+    let reader = &mut rig.readers[1];
+    reader.got.truncate(reader.got.len() - b"\x88\x11\x11\x34channel deleted".len());
+    assert_eq!(numbers(&reader.got), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13]);
+}
+
+/// Of two own messages in a row, the first may have been flushed and the second not.
+#[test]
+fn a_client_is_sent_nothing_for_its_own_messages_when_another_comes_between_them() {
+    let mut rig = Rig::new(1 << 30, |spec| spec.exclude_sender = true);
+    rig.join(Some(Window::Full));
+    rig.publish(200);
+    rig.drain();
+    rig.publish(200);
+    let answer = rig.readers[0].in_flight.take().expect("the answer to its upgrade is on its way");
+    rig.readers[0].got.extend(&answer);
+    rig.relay.handle(Time::ZERO, rig.readers[0].id, Input::Sent(answer.len()));
+    rig.join(None);
+    assert_eq!(rig.readers[0].in_flight, None);
+    rig.publish_from(1, 200);
+    rig.drain();
+    rig.settle();
+    assert_eq!(numbers(&rig.readers[0].got), [3]);
 }
 
 #[test]

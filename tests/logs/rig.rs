@@ -33,7 +33,11 @@ pub struct Rig {
 
 impl Rig {
     pub fn new(lag_max: u64, change: impl FnOnce(&mut ChannelSpec)) -> Rig {
-        let mut relay = Relay::new(0, Limits::new(1000, lag_max));
+        Rig::with_limits(Limits::new(1000, lag_max), change)
+    }
+
+    pub fn with_limits(limits: Limits, change: impl FnOnce(&mut ChannelSpec)) -> Rig {
+        let mut relay = Relay::new(0, limits);
         let mut spec = ChannelSpec {
             id: ChannelId::parse(CHANNEL).unwrap(),
             token: Token::new("secret"),
@@ -69,13 +73,20 @@ impl Rig {
     }
 
     pub fn publish(&mut self, len: usize) {
+        self.publish_from(0, len);
+    }
+
+    pub fn publish_from(&mut self, client: usize, len: usize) {
+        while self.relay.turn_is_full() {
+            self.drain();
+        }
         self.published += 1;
         let mut frame = vec![0x82, 0xfe];
         frame.extend((len.max(126) as u16).to_be_bytes());
         frame.extend([0; 4]);
         frame.extend(self.published.to_be_bytes());
         frame.resize(8 + len.max(126), 0);
-        let taken = self.relay.receive(self.now(), self.readers[0].id, &mut frame);
+        let taken = self.relay.receive(self.now(), self.readers[client].id, &mut frame);
         assert_eq!(taken, frame.len());
     }
 

@@ -72,6 +72,45 @@ proptest! {
     }
 }
 
+/// Over TLS, what has been sealed of a cancelled send goes out all the same, wherever that ends, and is reported as sent
+/// only then.
+#[test]
+fn a_cancelled_send_that_went_out_in_part_is_followed_by_whole_messages() {
+    let (mut sealed, mut len) = (0, usize::MAX);
+    while sealed <= len {
+        let mut rig = rig(false);
+        let mut sent_len = 0;
+        while !rig.readers[2].is_cancelled {
+            rig.publish(900);
+            sent_len += 904;
+            rig.drain();
+            rig.send(0, usize::MAX);
+            rig.send(1, usize::MAX);
+        }
+        len = rig.readers[2].in_flight.as_ref().map_or(0, Vec::len);
+        assert!(len > 0, "it was cancelled in the middle of a send");
+        // What comes until the report is skipped.
+        for _ in 0..3 {
+            rig.publish(900);
+            sent_len += 904;
+            rig.drain();
+        }
+        rig.send(2, sealed);
+        rig.settle();
+        rig.publish(126);
+        sent_len += 130;
+        rig.drain();
+        rig.settle();
+        let numbers = numbers(&rig.readers[2].got);
+        let whole = (sealed.min(len)).div_ceil(904);
+        let expected: Vec<u32> = (1..=whole as u32).chain([rig.published]).collect();
+        assert_eq!(numbers, expected, "with {sealed} of {len} bytes");
+        assert_eq!(rig.skipped_len, (sent_len - (rig.readers[2].got.len() - 3)) as u64);
+        sealed += 113;
+    }
+    assert!(sealed > len);
+}
+
 /// Nothing of the log is held for a client that does not read at all.
 #[test]
 fn a_client_that_never_reads_costs_its_bound() {

@@ -1,13 +1,15 @@
 //! The core against a naive model, in virtual time: random clients with random portions, partial sends, stalled readers,
-//! hang-ups, deletions and expiries.
+//! hang-ups, deletions and expiries, compression both ways, slow clients that skip, pings and their answers.
 //!
 //! Every run is a function of its seed. `SIM_SEED=n cargo test --test simulation` runs one; `SIM_SEEDS=n` sets how many.
 
 mod client;
 mod patterns;
+mod seen;
 mod world;
 
-use world::{Seen, World};
+use seen::Seen;
+use world::World;
 
 /// Steps of one run.
 const STEPS: usize = 400;
@@ -59,6 +61,11 @@ fn clients_get_what_the_model_says() {
         seen.replies,
         seen.replies_behind_requests,
         seen.refusals,
+        seen.inflated,
+        seen.compressed,
+        seen.skips,
+        seen.silent,
+        seen.answered_pings,
     ];
     assert!(counts.iter().all(|count| *count >= seeds / 20), "some of it hardly ever happened: {seen:?}");
 }

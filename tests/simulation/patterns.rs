@@ -3,7 +3,7 @@
 use ringrelay::channel::Pattern;
 use serde_json::Value;
 
-use super::client::{Due, Frame, Unit, masked};
+use super::client::{Due, Frame};
 use super::world::World;
 
 /// The stream of what the relay itself says.
@@ -28,8 +28,7 @@ impl World {
             _ => format!(r#"[{number},{{"type":"request"}}]"#),
         };
         let frame = (self.random.u8(1..=2), message.into_bytes());
-        let mask = self.random.u32(..).to_ne_bytes();
-        self.clients[index].queue(&masked(0x80 | frame.0, &frame.1, mask), Unit::Message(frame));
+        self.queue_message(index, frame);
     }
 
     /// What a message that has arrived means.
@@ -68,7 +67,7 @@ impl World {
         let room = self.clients[sender].channel;
         let exclude_sender = self.channels[room].exclude_sender;
         self.channels[room].sequence.push(frame.clone());
-        self.clients[sender].left_out += u64::from(exclude_sender) * (16 + 4 + frame.1.len() as u64);
+        self.clients[sender].left_out += u64::from(exclude_sender) * (2 * 16 + 4 + frame.1.len() as u64);
         for reader in self.in_room(room) {
             if !(exclude_sender && reader == sender) {
                 self.expect(reader, 0, frame.clone());

@@ -9,12 +9,13 @@ use ringrelay::channel::{
 use ringrelay::chunk::Piece;
 use ringrelay::relay::{Input, Limits, Output, Relay, Terms};
 use ringrelay::time::Time;
+use ringrelay::ws::deflate::{Compressor, Window};
 
-use super::client::{Client, Due, End, Unit, masked};
+use super::client::{Client, Due, End, Frame, Unit, frame_len, masked};
+use super::seen::Seen;
 
 /// Largest message; small, so that the bound is met often.
 const MESSAGE_LEN_MAX: u64 = 3000;
-const TERMS: Terms = Terms { rights: Rights::ALL, ends_at: None, window: None };
 const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
 /// The largest message, with its header and an origin: a lag bound below it counts as this.
 const FRAME_LEN_MAX: u64 = MESSAGE_LEN_MAX + 10 + ORIGIN_MEMBER_LEN_MAX as u64;
@@ -25,6 +26,7 @@ pub(super) struct Channel {
     id: ChannelId,
     pub(super) pattern: Pattern,
     pub(super) exclude_sender: bool,
+    slow_consumers: SlowPolicy,
     history: usize,
     limit: Option<u64>,
     timeout: Option<Duration>,
@@ -48,68 +50,34 @@ pub struct World {
     by_id: HashMap<ClientId, usize>,
     pub(super) messages: u64,
     lag_max: u64,
+    /// Between two pings of a client; `None` = there are none.
+    ping_interval: Option<Duration>,
+    /// What clients compress with.
+    compressor: Compressor,
     /// The most that came between two drains, in bytes of frames.
     turn_len_max: u64,
     pub(super) turn_len: u64,
     pub seen: Seen,
 }
 
-/// How often the rarer things happened: a simulation that never meets them proves nothing of them.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Seen {
-    pub slow_consumers: u64,
-    pub partial_sends: u64,
-    pub vectored_sends: u64,
-    pub deletions: u64,
-    pub expiries: u64,
-    pub full: u64,
-    pub violations: u64,
-    pub history_joins: u64,
-    pub cuts_with_a_send_in_flight: u64,
-    pub turns: u64,
-    pub requests: u64,
-    pub replies: u64,
-    pub replies_behind_requests: u64,
-    pub refusals: u64,
-}
-
-impl std::ops::Add for Seen {
-    type Output = Seen;
-
-    fn add(self, other: Seen) -> Seen {
-        Seen {
-            slow_consumers: self.slow_consumers + other.slow_consumers,
-            partial_sends: self.partial_sends + other.partial_sends,
-            vectored_sends: self.vectored_sends + other.vectored_sends,
-            deletions: self.deletions + other.deletions,
-            expiries: self.expiries + other.expiries,
-            full: self.full + other.full,
-            violations: self.violations + other.violations,
-            history_joins: self.history_joins + other.history_joins,
-            cuts_with_a_send_in_flight: self.cuts_with_a_send_in_flight + other.cuts_with_a_send_in_flight,
-            turns: self.turns + other.turns,
-            requests: self.requests + other.requests,
-            replies: self.replies + other.replies,
-            replies_behind_requests: self.replies_behind_requests + other.replies_behind_requests,
-            refusals: self.refusals + other.refusals,
-        }
-    }
-}
-
 impl World {
     pub fn new(seed: u64) -> World {
         let mut random = fastrand::Rng::with_seed(seed);
-        let lag_max = random.u64(1..10_000);
+        let lag_max = random.u64(1..6_000);
+        let ping_interval = (random.u32(0..3) == 0).then(|| Duration::from_millis(random.u64(20..400)));
+        let limits = Limits { ping_interval, ..Limits::new(MESSAGE_LEN_MAX, lag_max) };
         let mut world = World {
             random,
             now: Time::ZERO,
-            relay: Relay::new(0, Limits::new(MESSAGE_LEN_MAX, lag_max)),
+            relay: Relay::new(0, limits),
             channels: Vec::new(),
             clients: Vec::new(),
             joined: 0,
             by_id: HashMap::new(),
             messages: 0,
             lag_max: lag_max.max(FRAME_LEN_MAX),
+            ping_interval,
+            compressor: Compressor::new(Window::Full),
             turn_len_max: 0,
             turn_len: 0,
             seen: Seen::default(),
@@ -130,7 +98,8 @@ impl World {
             40..=64 => self.deliver(),
             65..=89 => self.complete_send(),
             90 => self.hang_up(),
-            91 => self.stall(),
+            // Or goes on to read.
+            91..=93 => self.stall(),
             _ => {
                 self.drain();
             }
@@ -161,11 +130,12 @@ impl World {
             }
         }
         self.check_counts();
-        self.clients.iter().for_each(|client| client.check(RESPONSE, true));
+        self.clients.iter().for_each(|client| client.check(true));
+        self.seen.compressed = self.clients.iter().map(|client| client.compressed).sum();
         // Whoever is closing and does not read is cut in the end; the rest is closed by the shutdown.
-        self.relay.shut_down(self.now, Duration::from_secs(1));
+        self.relay.shut_down(self.now, Duration::ZERO);
         for client in &mut self.clients {
-            client.end.get_or_insert(End::AfterAll(1001));
+            client.end.get_or_insert(End::AfterAll(1012));
         }
         self.drain();
         for index in 0..self.clients.len() {
@@ -179,7 +149,7 @@ impl World {
         self.drain();
         for index in 0..self.clients.len() {
             assert!(self.clients[index].cut, "{:?} is left", self.clients[index].id);
-            self.clients[index].check(RESPONSE, true);
+            self.clients[index].check(true);
         }
         assert!(!self.relay.has_clients());
     }
@@ -188,15 +158,17 @@ impl World {
         let index = self.channels.len();
         let pattern = match self.random.u32(0..10) {
             0 => Pattern::Echo,
-            1..=3 => Pattern::PubSub,
-            4..=5 => Pattern::PushPull,
+            1..=4 => Pattern::PubSub,
+            5 => Pattern::PushPull,
             6..=7 => Pattern::ReqRepl,
             _ => Pattern::FanInOut,
         };
+        let skips = pattern == Pattern::PubSub && self.random.u32(0..3) > 0;
         let channel = Channel {
             id: ChannelId::parse(&format!("channel-{index}")).unwrap(),
             pattern,
             exclude_sender: pattern == Pattern::PubSub && self.random.bool(),
+            slow_consumers: if skips { SlowPolicy::Skip } else { SlowPolicy::Disconnect },
             history: if self.random.u32(0..3) == 0 { self.random.usize(1..10) } else { 0 },
             limit: (self.random.u32(0..4) == 0).then(|| self.random.u64(0..5)),
             timeout: self.random.bool().then(|| Duration::from_millis(self.random.u64(0..300))),
@@ -213,7 +185,7 @@ impl World {
             timeout: channel.timeout,
             exclude_sender: channel.exclude_sender,
             history: channel.history as u32,
-            slow_consumers: SlowPolicy::Disconnect,
+            slow_consumers: channel.slow_consumers,
             permit: None,
         };
         let view = self.relay.create(self.now, spec).expect("the id is new");
@@ -239,7 +211,14 @@ impl World {
     }
 
     fn advance_time(&mut self) {
-        self.now = self.now + Duration::from_micros(self.random.u64(0..150_000));
+        // A timer of the relay waits for the end of its millisecond.
+        let until = self.now + Duration::from_millis(self.random.u64(0..150));
+        // A driver wakes whenever the relay has something to do.
+        while let Some(next) = self.relay.next_deadline().filter(|next| *next < until) {
+            self.now = self.now.max(next);
+            self.drain();
+        }
+        self.now = until;
         self.drain();
     }
 
@@ -267,10 +246,12 @@ impl World {
             self.relay.delete(self.now, &self.channels[index].id.clone());
             self.forget(index, 4404);
         }
-        let id = self.relay.join(self.now, place, RESPONSE, TERMS);
+        let window = [None, None, None, Some(Window::Full), Some(Window::Small)][self.random.usize(..5)];
+        let id = self.relay.join(self.now, place, RESPONSE, Terms { rights: Rights::ALL, ends_at: None, window });
         self.joined += 1;
         let origin = Origin { client: id, serial: self.joined }.text().iter().map(|byte| char::from(*byte)).collect();
-        let mut client = Client::new(id, index, origin);
+        let mut client = Client::new(id, index, origin, self.now);
+        client.window = window;
         let channel = &mut self.channels[index];
         client.has_streams = channel.pattern == Pattern::ReqRepl;
         if gone {
@@ -305,13 +286,14 @@ impl World {
         let mask = random.u32(..).to_ne_bytes();
         self.messages += 1;
         let len =
-            if random.u32(0..8) == 0 { random.usize(..MESSAGE_LEN_MAX as usize - 20) } else { random.usize(..150) };
+            if random.u32(0..3) == 0 { random.usize(..MESSAGE_LEN_MAX as usize - 20) } else { random.usize(..150) };
         let payload = format!("{index}:{}:{}", self.messages, "é".repeat(len / 2)).into_bytes();
         let opcode = random.u8(1..=2);
         let client = &mut self.clients[index];
         match random.u32(0..60) {
             0 => client.queue(&masked(0x88, &1000u16.to_be_bytes(), mask), Unit::Close),
             1 => client.queue_early(&masked(0xf2, b"", mask), 2, Unit::Violation(1002)),
+            2 if client.window.is_some() => client.queue(&masked(0xc2, b"\xff\xff", mask), Unit::Violation(1007)),
             2 => client.queue(&masked(0x81, b"\xff", mask), Unit::Violation(1007)),
             3 => {
                 let large = vec![0; MESSAGE_LEN_MAX as usize + 1];
@@ -328,8 +310,25 @@ impl World {
                 }
                 client.queue(&masked(0x80, &payload[cut..], mask), Unit::Message((opcode, payload)));
             }
-            _ => client.queue(&masked(0x80 | opcode, &payload, mask), Unit::Message((opcode, payload))),
+            _ => self.queue_message(index, (opcode, payload)),
         }
+    }
+
+    /// A client writes a message, compressed if it may.
+    pub(super) fn queue_message(&mut self, index: usize, frame: Frame) {
+        let (client, mask) = (&mut self.clients[index], self.random.u32(..).to_ne_bytes());
+        let mut deflated = Vec::new();
+        let compressed = if client.window.is_some() && self.random.bool() {
+            self.compressor.compress(&frame.1, &mut deflated)
+        } else {
+            None
+        };
+        self.seen.inflated += u64::from(compressed.is_some());
+        let bytes = match compressed {
+            Some(compressed) => masked(0xc0 | frame.0, compressed, mask),
+            None => masked(0x80 | frame.0, &frame.1, mask),
+        };
+        client.queue(&bytes, Unit::Message(frame));
     }
 
     fn deliver(&mut self) {
@@ -341,10 +340,14 @@ impl World {
         }
     }
 
+    /// Bytes arrive, as many as the turn has room for; the others are still on their way.
     fn deliver_to(&mut self, index: usize, len: usize) {
-        let (mut bytes, units) = self.clients[index].take(len);
-        let taken = self.relay.receive(self.now, self.clients[index].id, &mut bytes);
-        assert_eq!(taken, bytes.len(), "no turn here has its fill");
+        let client = &mut self.clients[index];
+        let mut bytes = client.to_relay[..len].to_vec();
+        let taken = self.relay.receive(self.now, client.id, &mut bytes);
+        assert!(taken == len || self.relay.turn_is_full());
+        client.heard_at = self.now;
+        let (_, units) = client.take(taken);
         for unit in units {
             self.apply(index, unit);
         }
@@ -363,6 +366,7 @@ impl World {
                 client.end = Some(End::Early(code));
             }
             Unit::Ping(payload) => client.pongs.push(payload),
+            Unit::Pong => self.seen.answered_pings += 1,
             Unit::Message(frame) => {
                 self.turn_len += frame.1.len() as u64 + 4;
                 self.route(index, frame);
@@ -383,7 +387,11 @@ impl World {
     fn complete(&mut self, index: usize, len: usize) {
         let client = &mut self.clients[index];
         let sent = client.in_flight.take().expect("a send is in flight");
-        client.got.extend_from_slice(&sent[..len]);
+        let pings = client.take_in(&sent[..len], RESPONSE);
+        if client.is_open() {
+            // Between two of its frames, wherever those are by now.
+            (0..pings).for_each(|_| client.queue(&masked(0x8a, b"", [0; 4]), Unit::Pong));
+        }
         self.seen.partial_sends += u64::from(len < sent.len());
         if client.shut {
             panic!("nothing is sent behind the end of the stream");
@@ -403,7 +411,8 @@ impl World {
 
     fn stall(&mut self) {
         if let Some(index) = self.pick() {
-            self.clients[index].stalled = true;
+            let client = &mut self.clients[index];
+            client.stalled = !client.stalled;
         }
     }
 
@@ -412,6 +421,7 @@ impl World {
         self.expire();
         let mut outputs = Vec::new();
         self.relay.drain(self.now, |output| outputs.push(output));
+        self.find_silent(&outputs);
         self.find_slow();
         let said = !outputs.is_empty();
         for output in outputs {
@@ -455,18 +465,52 @@ impl World {
             }
         }
         self.turn_len_max = self.turn_len_max.max(std::mem::take(&mut self.turn_len));
-        self.clients.iter().for_each(|client| client.check(RESPONSE, false));
-        self.check_lag();
+        if said {
+            self.clients.iter().for_each(|client| client.check(false));
+            self.check_lag();
+        }
         said
+    }
+
+    /// Who is cut although its connection is open was silent for two intervals, and who is silent for three is cut.
+    fn find_silent(&mut self, outputs: &[Output]) {
+        for output in outputs {
+            let Output::Cut(id) = output else { continue };
+            let client = &mut self.clients[self.by_id[id]];
+            if client.is_open() {
+                let interval = self.ping_interval.expect("clients are pinged");
+                let silent_for = self.now - client.heard_at;
+                assert!(silent_for >= interval * 2 - interval / 16, "{id:?} was silent for {silent_for:?} alone");
+                client.end = Some(End::None);
+                self.seen.silent += 1;
+            }
+        }
+        for client in self.clients.iter().filter(|client| client.is_open()) {
+            let silent_for = self.now - client.heard_at;
+            let is_heard = self.ping_interval.is_none_or(|interval| silent_for <= interval * 3 + interval / 16);
+            assert!(is_heard, "{:?} has been silent for {silent_for:?}", client.id);
+        }
     }
 
     /// Who was closed for no reason that the model knows was too slow, or should have been.
     fn find_slow(&mut self) {
+        self.seen.skips += self.relay.take_tally().map_or(0, |tally| u64::from(tally.skipped_len > 0));
         for index in 0..self.clients.len() {
             let client = &self.clients[index];
-            if client.is_open() && !self.relay.is_open(client.id) {
-                // Of its own messages that are left out, the log is held, and a note of 16 bytes.
-                let lag = self.lag(index) + client.left_out;
+            if !client.is_open() {
+                continue;
+            }
+            let pings = self.ping_interval.map_or(0, |interval| {
+                let intervals = (self.now - client.joined_at).as_micros() / interval.as_micros() + 1;
+                2 * intervals as u64
+            });
+            // Of its own messages that are left out, the log is held, and notes of 16 bytes.
+            let lag = self.lag(index) + client.left_out + pings;
+            if self.channels[client.channel].slow_consumers == SlowPolicy::Skip && lag > self.lag_max {
+                self.clients[index].may_miss = true;
+            }
+            let client = &self.clients[index];
+            if !self.relay.is_open(client.id) {
                 assert!(lag > self.lag_max, "{:?} was called slow at a lag of {lag}", client.id);
                 self.clients[index].end = Some(End::Early(4408));
                 self.seen.slow_consumers += 1;
@@ -489,12 +533,14 @@ impl World {
         let client = &self.clients[index];
         let due: u64 = client.expected.iter().map(|due| frame_len(due.frame.1.len())).sum();
         let pongs: u64 = client.pongs.iter().map(|payload| frame_len(payload.len())).sum();
-        (due + pongs + RESPONSE.len() as u64).saturating_sub(client.got.len() as u64)
+        (due + pongs + RESPONSE.len() as u64).saturating_sub(client.got_len)
     }
 
-    /// No open client is further behind than its bound, one turn's worth, and the history that it was given.
+    /// No open client is further behind than its bound, one turn's worth, and the history that it was given. What is
+    /// compressed is bounded in bytes that the model does not know, and who may miss messages has its bound in the relay.
     fn check_lag(&self) {
-        for (index, client) in self.clients.iter().enumerate().filter(|(_, client)| client.is_open()) {
+        let is_known = |client: &Client| client.is_open() && client.window.is_none() && !client.may_miss;
+        for (index, client) in self.clients.iter().enumerate().filter(|(_, client)| is_known(client)) {
             let lag = self.lag(index);
             let bound =
                 self.lag_max + 2 * self.turn_len_max + history_len(&client.expected, &self.channels[client.channel]);
@@ -517,8 +563,4 @@ impl World {
 /// The most that history can have added to a client's lag, in bytes of frames.
 fn history_len(expected: &[Due], channel: &Channel) -> u64 {
     expected.iter().take(channel.history).map(|due| frame_len(due.frame.1.len())).sum()
-}
-
-fn frame_len(payload_len: usize) -> u64 {
-    payload_len as u64 + if payload_len < 126 { 2 } else { 4 }
 }

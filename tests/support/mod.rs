@@ -6,6 +6,7 @@
 //! - [`frame`] and [`raw`] are a WebSocket client that can break every rule of RFC 6455;
 //! - [`echo`] is such a client on an `echo` channel of its own;
 //! - [`issuer`] signs JSON Web Tokens;
+//! - [`systemd`] plays the part of systemd;
 //! - [`client`] is tungstenite, for those who keep the rules.
 
 // Every file in `tests` is a crate of its own and uses a part of this.
@@ -18,6 +19,7 @@ pub mod http;
 pub mod issuer;
 pub mod raw;
 pub mod relay;
+pub mod systemd;
 
 use std::io::{ErrorKind, Read};
 use std::net::TcpStream;

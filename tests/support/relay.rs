@@ -1,5 +1,6 @@
 //! The relay under test: a child process on a free port.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -64,22 +65,14 @@ impl Relay {
     /// The same with variables in its environment.
     pub fn start_in(environment: &[(&str, &str)], flags: &[&str]) -> Relay {
         let mut command = ringrelay();
-        // Tests that are about pings, or about rates, ask for them.
-        command.envs([("RINGRELAY_PING_INTERVAL", "0"), ("RINGRELAY_REQUEST_RATE", "0")]);
-        command.envs(environment.iter().copied());
-        command.args(["serve", "--host", "127.0.0.1"]);
-        for (flag, value) in [("--port", "0"), ("--shards", "2"), ("--drain", "1")] {
-            if !flags.contains(&flag) {
-                command.args([flag, value]);
-            }
-        }
-        let mut child = command
-            .args(flags)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
+        command.envs(serve_variables()).envs(environment.iter().copied());
+        command.args(serve_arguments(flags)).stdin(Stdio::null()).stderr(Stdio::piped());
+        Relay::spawn(command)
+    }
+
+    /// Starts what becomes `ringrelay serve` with [`serve_arguments`].
+    pub fn spawn(mut command: Command) -> Relay {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
 
         let (announce, announced) = mpsc::channel();
         let out = BufReader::new(child.stdout.take().expect("stdout is piped"));
@@ -95,10 +88,10 @@ impl Relay {
             }
             all
         });
-        let mut err = child.stderr.take().expect("stderr is piped");
+        let err = child.stderr.take();
         let stderr = std::thread::spawn(move || {
             let mut all = Vec::new();
-            let _ = err.read_to_end(&mut all);
+            let _ = err.map(|mut err| err.read_to_end(&mut all));
             String::from_utf8_lossy(&all).into_owned()
         });
 
@@ -134,6 +127,11 @@ impl Relay {
         let started = Instant::now();
         self.signal(signal);
         self.wait(started)
+    }
+
+    /// Waits for the end of a process that has been signalled.
+    pub fn await_end(mut self) -> Ended {
+        self.wait(Instant::now())
     }
 
     fn wait(&mut self, started: Instant) -> Ended {
@@ -287,6 +285,25 @@ impl Ended {
     }
 }
 
+/// Two shards on a free port, and the rest from `flags`.
+pub fn serve_arguments<'f>(flags: &[&'f str]) -> Vec<&'f str> {
+    let mut arguments = vec!["serve", "--host", "127.0.0.1"];
+    for (flag, value) in [("--port", "0"), ("--shards", "2"), ("--drain", "1")] {
+        if !flags.contains(&flag) {
+            arguments.extend([flag, value]);
+        }
+    }
+    arguments.extend(flags);
+    arguments
+}
+
+/// No pings and no rates, which tests that are about them ask for; and the driver that all tests are to be run with.
+pub fn serve_variables() -> Vec<(&'static str, OsString)> {
+    let mut variables = vec![("RINGRELAY_PING_INTERVAL", "0".into()), ("RINGRELAY_REQUEST_RATE", "0".into())];
+    variables.extend(std::env::var_os(DRIVER).map(|driver| (DRIVER, driver)));
+    variables
+}
+
 /// The binary under test, with nothing set by the environment.
 pub fn ringrelay() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringrelay"));
@@ -296,6 +313,9 @@ pub fn ringrelay() -> Command {
     }
     command
 }
+
+/// Says which driver the relays under test have.
+const DRIVER: &str = "RINGRELAY_DRIVER";
 
 /// The address in `ringrelay listens on http://127.0.0.1:8080`, or https.
 fn address_in(line: &str) -> Option<SocketAddr> {

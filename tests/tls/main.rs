@@ -2,6 +2,7 @@
 
 mod benching;
 mod handshakes;
+mod offload;
 mod relaying;
 mod reloading;
 mod rig;

@@ -1,6 +1,6 @@
 //! What a client can do to the records of an upgraded connection.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
 use rustls::version::TLS13;
 use rustls::{AlertDescription, Error};
@@ -55,6 +55,22 @@ fn broken_records_get_their_alert_and_hurt_nobody_else() {
             assert_eq!(alert(&mut socket), expected, "{version:?} {bytes:?}");
             rig.await_clients(&channel, 1);
         }
+    }
+}
+
+#[test]
+fn who_sends_on_behind_a_broken_request_gets_the_alert_all_the_same() {
+    let rig = Rig::start();
+    for version in BOTH {
+        let mut stream = rig.tls(rig.config(version));
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        stream.read_exact(&mut [0; 15]).unwrap();
+        // Far more than is read at once behind the record that cannot be opened.
+        stream.sock.write_all(&[&[23, 3, 3, 0, 40][..], &[0; 200_000]].concat()).unwrap();
+        let error = std::io::copy(&mut stream, &mut std::io::sink()).expect_err("an alert");
+        let alert = error.into_inner().and_then(|error| error.downcast::<Error>().ok());
+        assert_eq!(alert.as_deref(), Some(&Error::AlertReceived(AlertDescription::BadRecordMac)), "{version:?}");
+        assert_eq!(stream.sock.read(&mut [0]).expect("an end, and no reset"), 0, "{version:?}");
     }
 }
 

@@ -15,7 +15,7 @@ pub use inflater::{InflateError, Inflater};
 pub use negotiation::{Agreed, MalformedExtensions, negotiate};
 
 /// How far back the data that the relay sends may refer.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Window {
     /// 2^15 bytes: what every client takes that did not ask for less.
     Full,

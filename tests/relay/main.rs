@@ -1,11 +1,11 @@
 //! The core in virtual time, one behaviour a test.
 
+mod ending;
+
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use ringrelay::channel::{
-    AdmitError, ChannelId, ChannelSpec, ClientId, CreateError, Pattern, Rights, SlowPolicy, Token,
-};
+use ringrelay::channel::{AdmitError, ChannelId, ChannelSpec, ClientId, Pattern, Rights, SlowPolicy, Token};
 use ringrelay::chunk::{Piece, Pieces};
 use ringrelay::relay::{Input, Limits, Output, Relay, Terms};
 use ringrelay::time::Time;
@@ -139,7 +139,7 @@ fn messages_of_one_turn_leave_in_one_send() {
 }
 
 #[test]
-fn a_channel_expires_to_the_microsecond_and_a_message_renews_it() {
+fn a_channel_expires_to_the_millisecond_and_a_message_renews_it() {
     let mut spec = spec("c", Pattern::PubSub);
     spec.timeout = Some(Duration::from_millis(100));
     let id = spec.id.clone();
@@ -217,6 +217,22 @@ fn a_reader_that_never_reads_an_echo_is_closed_too() {
 }
 
 #[test]
+fn an_echo_may_be_read_as_late_as_one_likes_by_who_has_no_more_than_the_bound_on_its_way() {
+    let (mut relay, clients) = with_clients(spec("c", Pattern::Echo), 1);
+    for _ in 0..LAG_MAX / 1004 {
+        say(&mut relay, at(1), clients[0], &[7; 1000]);
+        drain(&mut relay, at(1));
+    }
+    drain(&mut relay, at(1));
+    assert!(relay.is_open(clients[0]));
+    for _ in 0..2 {
+        say(&mut relay, at(1), clients[0], &[7; 1000]);
+        drain(&mut relay, at(1));
+    }
+    assert!(!relay.is_open(clients[0]));
+}
+
+#[test]
 fn one_message_of_the_largest_size_fits_whatever_the_lag_bound() {
     let mut relay = Relay::new(0, Limits::new(1000, 1));
     let spec = spec("c", Pattern::PubSub);
@@ -259,25 +275,6 @@ fn a_place_in_a_deleted_channel_fits_no_other() {
     assert_eq!(sent.iter().flat_map(|(_, bytes)| bytes.clone()).take(7).collect::<Vec<_>>(), b"101\x88\x11\x11\x34");
     assert!(sent.iter().all(|(to, _)| *to == client));
     assert_eq!(relay.read(at(0), &ChannelId::parse("second").unwrap()).unwrap().clients, 0);
-}
-
-#[test]
-fn a_shutdown_closes_all_and_cuts_who_does_not_answer() {
-    let (mut relay, clients) = with_clients(spec("c", Pattern::PubSub), 3);
-    relay.shut_down(at(10), Duration::from_millis(500));
-    let sent = complete_all(&mut relay, at(10));
-    assert_eq!(sent.len(), 3);
-    assert!(sent.iter().all(|(_, bytes)| bytes[2..4] == 1001u16.to_be_bytes()));
-    // One answers, and then closes its side too.
-    relay.receive(at(20), clients[0], &mut [0x88, 0x80, 0, 0, 0, 0]);
-    assert!(matches!(drain(&mut relay, at(20))[..], [Output::ShutWrite(_)]));
-    relay.handle(at(21), clients[0], Input::Hangup);
-    complete_all(&mut relay, at(21));
-    assert!(relay.has_clients());
-    assert_eq!(relay.next_deadline(), Some(at(510)));
-    assert_eq!(drain(&mut relay, at(510)).len(), 2);
-    let refused = relay.create(at(11), spec("d", Pattern::Echo)).unwrap_err();
-    assert_eq!(refused, CreateError::ShuttingDown);
 }
 
 #[test]

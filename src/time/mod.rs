@@ -1,7 +1,11 @@
-//! Time as the core sees it: an argument, never a clock.
+//! Time as the core sees it: an argument, never a clock; and what waits for its time.
+
+mod wheel;
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
+
+pub use wheel::{Key, Wheel};
 
 /// Microseconds since the shard started. The driver reads the clock once per tick; simulations count as they like.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]

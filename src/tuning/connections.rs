@@ -1,0 +1,172 @@
+//! Advice on accepting connections, and on what is left of closed ones.
+
+use super::entry::{Entry, Observation, Subject, Weight};
+use super::sysctl::{Line, Scope, Sysctl, Wanted};
+
+pub(super) const ENTRIES: &[Entry] = &[
+    Entry {
+        id: "net.core.somaxconn",
+        what: "Most connections that wait to be accepted, per listening socket. The relay asks for 4096 on each of its fronts.",
+        default: "4096; 128 before Linux 5.4.",
+        ours: "4096. The kernel cuts what the relay asks for down to this, without a word.",
+        cost: "Nothing while nobody waits; each waiting connection is a socket.",
+        sign: "`nstat -az TcpExtListenOverflows` no longer grows when all clients come back at once.",
+        unless: "More is fine, and of no use to the relay.",
+        subject: Subject::Sysctl(Sysctl {
+            value: "4096",
+            scope: Scope::Namespace,
+            line: Line::Set,
+            wanted: Some(Wanted::AtLeast(4096)),
+            weight: Weight::Problem,
+        }),
+    },
+    Entry {
+        id: "net.ipv4.tcp_max_syn_backlog",
+        what: "Most handshakes under way, per listening socket. With SYN cookies (below) the kernel counts them against the \
+               listen queue instead; this bound is used without.",
+        default: "It grows with memory: 2048 on a host with 24 GB.",
+        ours: "4096, as many as may wait to be accepted.",
+        cost: "About 304 bytes for each handshake under way, says the kernel's documentation.",
+        sign: "`nstat -az TcpExtListenDrops` does not grow.",
+        unless: "More is fine.",
+        subject: Subject::Sysctl(Sysctl {
+            value: "4096",
+            scope: Scope::Namespace,
+            line: Line::Set,
+            wanted: Some(Wanted::AtLeast(4096)),
+            weight: Weight::Advice,
+        }),
+    },
+    Entry {
+        id: "net.ipv4.tcp_syncookies",
+        what: "Whether the kernel answers a flood of handshakes with cookies instead of dropping those of real clients.",
+        default: "1.",
+        ours: "1: only when the queue is full.",
+        cost: "A connection made from a cookie has fewer TCP options.",
+        sign: "`nstat -az TcpExtSyncookiesSent` grows in a flood, and real clients still connect.",
+        unless: "2 sends cookies always, and is for tests.",
+        subject: Subject::Sysctl(Sysctl {
+            value: "1",
+            scope: Scope::Namespace,
+            line: Line::Set,
+            wanted: Some(Wanted::Exactly(1)),
+            weight: Weight::Advice,
+        }),
+    },
+    Entry {
+        id: "listen-queue",
+        what: "Connections that the kernel dropped because the listen queue was full, since the host has started \
+               (`TcpExtListenOverflows`, `TcpExtListenDrops`).",
+        default: "0.",
+        ours: "0. Whoever is dropped here tries again after a second or more, or gives up.",
+        cost: "-",
+        sign: "The counters stand still.",
+        unless: "They count since the host has started: what is from a storm of last week needs nothing.",
+        subject: Subject::Host(Observation::ListenQueue),
+    },
+    Entry {
+        id: "net.ipv4.ip_local_port_range",
+        what: "The ports of outgoing connections. The relay makes none; a proxy on the same host makes one for each client, \
+               and so does a load generator.",
+        default: "32768 60999: 28 232 connections from one address to the relay.",
+        ours: "10240 65535: 55 296 connections. 8080 and 8443, where the relay listens, are not among them.",
+        cost: "A service that listens on a port in the range can find it taken.",
+        sign: "A proxy has no more errors `Cannot assign requested address`.",
+        unless: "Where services listen above 10240, name their ports in `net.ipv4.ip_local_reserved_ports` first.",
+        subject: Subject::Sysctl(Sysctl {
+            value: "10240 65535",
+            scope: Scope::Namespace,
+            line: Line::Set,
+            wanted: Some(Wanted::Span(10240, 65535)),
+            weight: Weight::Advice,
+        }),
+    },
+    Entry {
+        id: "net.ipv4.tcp_tw_reuse",
+        what: "Whether an outgoing connection may take a port that is still in TIME-WAIT. It does nothing for the connections \
+               that a relay accepts.",
+        default: "2: for the loopback address, where a proxy on the same host is.",
+        ours: "2: left as it is.",
+        cost: "-",
+        sign: "-",
+        unless: "The kernel's documentation asks to leave it, unless an expert says otherwise.",
+        subject: Subject::Sysctl(Sysctl {
+            value: "2",
+            scope: Scope::Namespace,
+            line: Line::Commented("the kernel's own value serves"),
+            wanted: Some(Wanted::AtLeast(1)),
+            weight: Weight::Advice,
+        }),
+    },
+    Entry {
+        id: "net.ipv4.tcp_max_tw_buckets",
+        what: "Most sockets in TIME-WAIT. The relay leaves one for each connection that it closes first: all of them at a \
+               shutdown.",
+        default: "It grows with memory: 131072 on a host with 24 GB.",
+        ours: "262144. What is over it is forgotten at once, without the safety that TIME-WAIT is for.",
+        cost: "Memory for each, for a minute.",
+        sign: "`nstat -az TcpExtTCPTimeWaitOverflow` stands still.",
+        unless: "The kernel's documentation asks never to lower it; more is fine.",
+        subject: Subject::Sysctl(Sysctl {
+            value: "262144",
+            scope: Scope::Namespace,
+            line: Line::Set,
+            wanted: Some(Wanted::AtLeast(262_144)),
+            weight: Weight::Advice,
+        }),
+    },
+    Entry {
+        id: "time-wait",
+        what: "Sockets in TIME-WAIT now, of those that there may be, and those that were forgotten early since the host has \
+               started.",
+        default: "-",
+        ours: "Less than half of `net.ipv4.tcp_max_tw_buckets`, and none forgotten.",
+        cost: "-",
+        sign: "`cat /proc/net/sockstat` (`tw`).",
+        unless: "-",
+        subject: Subject::Host(Observation::TimeWait),
+    },
+    Entry {
+        id: "net.netfilter.nf_conntrack_max",
+        what: "Most connections that the firewall remembers, where it tracks them. A full table drops the packets of new ones.",
+        default: "As many as the table has buckets: up to 262144.",
+        ours: "2097152, twice the open files of a relay: a table that is full is an outage.",
+        cost: "Memory for each connection that is tracked. Raise `nf_conntrack_buckets` along with it, or lookups get slower.",
+        sign: "`cat /proc/sys/net/netfilter/nf_conntrack_count` stays far below it.",
+        unless: "No rule tracks connections; or the relay's port is exempt from tracking (`notrack` in nftables), which is \
+                 better still.",
+        subject: Subject::Sysctl(Sysctl {
+            value: "2097152",
+            scope: Scope::Host,
+            line: Line::Commented("where a firewall tracks the relay's connections"),
+            wanted: None,
+            weight: Weight::Advice,
+        }),
+    },
+    Entry {
+        id: "net.netfilter.nf_conntrack_tcp_timeout_established",
+        what: "Seconds until the firewall forgets a connection on which nothing is sent.",
+        default: "432000: five days.",
+        ours: "600. The relay pings each client every 30 s, so a connection that is silent for ten minutes is gone.",
+        cost: "Other services' connections that are silent for longer are forgotten too.",
+        sign: "`nf_conntrack_count` follows the number of clients down.",
+        unless: "`--ping-interval 0`, or other services hold silent connections.",
+        subject: Subject::Sysctl(Sysctl {
+            value: "600",
+            scope: Scope::Namespace,
+            line: Line::Commented("where a firewall tracks the relay's connections"),
+            wanted: None,
+            weight: Weight::Advice,
+        }),
+    },
+    Entry {
+        id: "conntrack",
+        what: "How full the firewall's table of connections is, and whether it has dropped any for lack of room.",
+        default: "-",
+        ours: "Less than half full, and nothing dropped.",
+        cost: "-",
+        sign: "`cat /proc/sys/net/netfilter/nf_conntrack_count`, and no `table full` in the kernel's log.",
+        unless: "-",
+        subject: Subject::Host(Observation::Conntrack),
+    },
+];
