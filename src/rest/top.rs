@@ -71,7 +71,7 @@ pub struct TopShard {
     pub messages_delivered: u64,
     pub sends: u64,
     pub sent_bytes: u64,
-    /// Microseconds in which the shard was at work.
+    /// Microseconds that the turns of the shard took: without what the kernel does for it between them, such as sending.
     pub busy_micros: u64,
     /// Bytes held for messages.
     pub memory: u64,

@@ -12,7 +12,7 @@ pub(super) struct Rates {
     pub sent_bytes: f64,
     /// Messages that one send carried, on average.
     pub batch: f64,
-    /// How much of the time it was at work, 0 to 1.
+    /// How much of the time it was in a turn, 0 to 1.
     pub busy: f64,
 }
 

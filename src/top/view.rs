@@ -129,7 +129,7 @@ impl View {
             ])
         });
         let widths = [5, 5, 8, 9, 7, 8, 8, 8, 6, 7].map(Constraint::Length);
-        let head = ["shard", "busy", "clients", "channels", "in/s", "out/s", "bytes/s", "per send", "lag", "memory"];
+        let head = ["shard", "turns", "clients", "channels", "in/s", "out/s", "bytes/s", "per send", "lag", "memory"];
         let title = match now.shards.len() {
             ..=SHARD_ROWS_MAX => "shards".to_owned(),
             count => format!("shards ({SHARD_ROWS_MAX} of {count})"),
@@ -292,7 +292,7 @@ mod tests {
             "fan-in-out",
             "20.0k",
             "slowest clients",
-            "1023-15",
+            "1023-11",
             "lobby",
             "4.2M",
             "too_many_connections_from_address",
