@@ -248,8 +248,7 @@ fn turns(out: &mut DescriptorEncoder<'_>, shards: &[Tally]) -> fmt::Result {
     let batches = total(shards, |shard| &shard.traffic.batches);
     let help = "Frames that one send carries; those of a send that was cut at its bound count with its last.";
     histogram(out, "ringrelay_send_frames", help, (&BATCH_BOUNDS, 1.0), &batches)?;
-    let help =
-        "Time that a turn of a shard's loop takes, from waking up to going to sleep; the kernel sends between turns.";
+    let help = "Time that a turn of a shard's loop takes, from waking up to going to sleep; with io_uring it sends between turns.";
     let times = shards.iter().enumerate().map(|(index, shard)| ([("shard", index)], shard.turns.times));
     histograms(out, "ringrelay_shard_turn_seconds", help, (&TURN_BOUNDS, MICROS), times)
 }

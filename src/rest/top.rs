@@ -71,7 +71,7 @@ pub struct TopShard {
     pub messages_delivered: u64,
     pub sends: u64,
     pub sent_bytes: u64,
-    /// Microseconds that the turns of the shard took: without what the kernel does for it between them, such as sending.
+    /// Microseconds that the turns of the shard took; io_uring sends between them.
     pub busy_micros: u64,
     /// Bytes held for messages.
     pub memory: u64,
