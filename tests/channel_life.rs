@@ -23,7 +23,7 @@ use support::{PATIENCE, eventually, noise};
 #[test]
 fn expired_channel_closes_its_clients_with_4410() {
     let relay = Relay::start();
-    let channel = relay.create(json!({"pattern": "pub-sub", "timeout": 200}));
+    let channel = relay.create(json!({"pattern": "pub-sub", "timeout": 3000}));
     let mut clients: Vec<Client> = (0..10).map(|_| Client::connect(&relay, &channel)).collect();
     for client in &mut clients {
         assert_eq!(client.expect_close(4410), "channel expired");
