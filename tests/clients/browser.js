@@ -162,14 +162,24 @@ class Page {
     return this.until(isShown, selector, text);
   }
 
-  /** Clicks the first element of `selector` that holds `text`, once there is one that can be clicked. */
+  /**
+   * Clicks the first element of `selector` that holds `text`, once there is one that can be clicked. If it is a link to
+   * another page, that is loaded then: what is asked meanwhile would get the old page's answer, or none.
+   */
   async click(selector, text = '') {
-    await this.until((selector, text) => {
+    const loaded = new Promise((resolve) => this.on('Page.loadEventFired', resolve));
+    const given = await this.until((selector, text) => {
       const found = [...document.querySelectorAll(selector)]
         .find((element) => element.checkVisibility() && !element.disabled && element.textContent.includes(text));
-      found?.click();
-      return Boolean(found);
+      if (!found) return undefined;
+      const path = (url) => url.split('#')[0];
+      const leaves = found.matches('a[href]:not([target], [download])') && path(found.href) !== path(location.href);
+      // The answer has to be given before there is nobody to give it.
+      if (leaves) setTimeout(() => found.click());
+      else found.click();
+      return { leaves };
     }, selector, text);
+    if (given.leaves) await loaded;
   }
 
   /** Replaces what stands in a field, as a keyboard does. */
