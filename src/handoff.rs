@@ -179,7 +179,8 @@ impl ShardHandle {
         if message.is_question() && self.queue.len() >= QUESTIONS_MAX {
             return;
         }
-        if self.queue.send(message).is_ok() {
+        let queue = if let ToShard::Beat(_) = message { &self.bell.beats } else { &self.queue };
+        if queue.send(message).is_ok() {
             self.bell.ring();
         }
     }
@@ -189,6 +190,8 @@ impl ShardHandle {
 #[derive(Debug)]
 pub struct Mailbox {
     queue: Receiver<ToShard>,
+    /// Read first. No more than are asked: a beat that was not answered is followed by no other.
+    beats: Receiver<ToShard>,
     bell: Arc<Bell>,
 }
 
@@ -199,17 +202,20 @@ impl Mailbox {
     /// No eventfd could be made (open-files limit).
     pub fn new() -> io::Result<(ShardHandle, Mailbox)> {
         let (sender, receiver) = unbounded();
-        let bell = Arc::new(Bell { eventfd: eventfd(0, EventfdFlags::CLOEXEC)?, asleep: AtomicBool::new(false) });
-        Ok((ShardHandle { queue: sender, bell: bell.clone() }, Mailbox { queue: receiver, bell }))
+        let (beat_sender, beats) = unbounded();
+        let eventfd = eventfd(0, EventfdFlags::CLOEXEC)?;
+        let bell = Arc::new(Bell { eventfd, asleep: AtomicBool::new(false), beats: beat_sender });
+        let handle = ShardHandle { queue: sender, bell: bell.clone() };
+        Ok((handle, Mailbox { queue: receiver, beats, bell }))
     }
 
     pub fn try_recv(&self) -> Result<ToShard, TryRecvError> {
-        self.queue.try_recv()
+        self.beats.try_recv().or_else(|_| self.queue.try_recv())
     }
 
     /// Whether nothing has come that was not received.
     pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.beats.is_empty() && self.queue.is_empty()
     }
 
     /// Says that the shard is about to sleep on the eventfd. `false` = do not: there is a message.
@@ -217,7 +223,7 @@ impl Mailbox {
         self.bell.asleep.store(true, Ordering::Relaxed);
         // Either the sender sees `asleep` or this sees its message (the other half is in `ring`).
         fence(Ordering::SeqCst);
-        if self.queue.is_empty() {
+        if self.is_empty() {
             return true;
         }
         self.wake_up();
@@ -239,6 +245,9 @@ impl Mailbox {
 struct Bell {
     eventfd: OwnedFd,
     asleep: AtomicBool,
+    /// For beats, which are read before everything else: a shard that has much mail is not one that is stuck. (Here, since
+    /// every connection of a front holds handles, and nobody sends beats often.)
+    beats: Sender<ToShard>,
 }
 
 impl Bell {
@@ -267,6 +276,20 @@ mod tests {
         assert!(answer.try_recv().is_err(), "refused at once");
         shard.send(ToShard::Leave { place: Place { slot: 0, generation: 0 } });
         assert_eq!(std::iter::from_fn(|| mailbox.try_recv().ok()).count(), QUESTIONS_MAX + 1);
+    }
+
+    #[test]
+    fn a_beat_is_read_before_the_mail_and_wakes_a_shard() {
+        let (shard, mailbox) = Mailbox::new().unwrap();
+        let beat = |shard: &ShardHandle| crate::pulse::Pulse::new(1).ask(|_, beat| shard.send(ToShard::Beat(beat)));
+        shard.send(ToShard::Leave { place: Place { slot: 0, generation: 0 } });
+        assert!(beat(&shard));
+        assert!(matches!(mailbox.try_recv(), Ok(ToShard::Beat(_))));
+        assert!(matches!(mailbox.try_recv(), Ok(ToShard::Leave { .. })));
+        assert!(mailbox.is_empty() && mailbox.fall_asleep());
+        assert!(beat(&shard));
+        assert!(!mailbox.is_empty() && !mailbox.fall_asleep(), "there is a beat");
+        rustix::io::read(mailbox.eventfd(), &mut [0; 8]).unwrap();
     }
 
     #[test]

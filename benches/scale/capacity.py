@@ -46,7 +46,7 @@ message, and multiplies: what is measured says so, and everything else says what
 | the relay's own memory | {user:,.0f} | measured, without TLS |
 | the kernel's, at the relay's end | {end:,.0f} | both ends of `ringrelay`, {pair:,.0f}, less the client's: a half of `bare`, {bare:,.0f}, of which {epoll:,.0f} are the clients' epoll and no half |
 | **together** | **{per:,.0f}** | |
-| with TLS | 2,200 more | 2.9 KB instead of 0.7, measured with 3 000 connections ([ARCHITECTURE.md](../ARCHITECTURE.md)) |
+| with TLS | 2,800 more | 3.5 KB instead of 0.7, measured with 3 000 connections ([ARCHITECTURE.md](../ARCHITECTURE.md)) |
 
 An idle connection has nothing in the buffers of its socket. One that reads slowly has up to `--max-lag` (4 MiB) in the relay, which all
 of a shard share as long as they are at the same messages, and what `net.ipv4.tcp_wmem` allows in the kernel.

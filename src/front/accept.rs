@@ -15,7 +15,7 @@ use monoio::net::{TcpListener, TcpStream};
 use monoio::task::JoinHandle;
 use rustix::io::Errno;
 
-use super::connection::Connection;
+use super::connection::{Connection, let_others_run};
 use super::control::{Control, ToFront};
 use super::entrance::{Denial, Visitor};
 use super::stream::Stream;
@@ -82,11 +82,17 @@ async fn accept(
     mut stop: oneshot::Receiver<()>,
 ) {
     let mut is_out_of_files = false;
+    let mut accepted: u32 = 0;
     loop {
         match next(&listener, &mut stop).await {
             Accepted::Stream(stream, peer) => {
                 is_out_of_files = false;
                 admit(stream, peer, &front, &refusals);
+                accepted = accepted.wrapping_add(1);
+                // On epoll accepting does not wait while there are connections: who comes would keep out who is there.
+                if accepted.is_multiple_of(ACCEPTED_IN_A_ROW_MAX) {
+                    let_others_run().await;
+                }
             }
             Accepted::Failed(error) => match Errno::from_io_error(&error) {
                 // The connection was gone before it was accepted (accept(2): these concern it alone).
@@ -180,6 +186,9 @@ fn admit(stream: TcpStream, peer: IpAddr, front: &Rc<Front>, refusals: &Rc<Cell<
 
 /// How long to wait when connections cannot be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that are accepted before the others are given the chance.
+const ACCEPTED_IN_A_ROW_MAX: u32 = 16;
 
 /// How long the backlog has to be empty before it counts as such; and most that are taken from it, if it never is.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(5);

@@ -410,7 +410,7 @@ impl Connection {
 }
 
 /// Goes to the end of the runtime's queue.
-async fn let_others_run() {
+pub(super) async fn let_others_run() {
     let mut has_waited = false;
     poll_fn(|cx| {
         if mem::replace(&mut has_waited, true) {

@@ -45,7 +45,8 @@ pub(super) fn is_needed(front: &Front, request: Request<'_>) -> bool {
     }
     let path = text(&request.received[path.clone()]);
     let spellings = route::spellings(request.head.method, path, front.settings.browser_only);
-    spellings.iter().any(|(method, path)| auth.guards(*method, path))
+    // What the operator alone may see is never open where there is a token.
+    spellings.iter().any(|(method, path)| path.starts_with(ADMINISTRATION) || auth.guards(*method, path))
 }
 
 /// Whether one of the JSON Web Tokens in a request gives the right to `action`; `None` = they are not asked, or there are
@@ -118,6 +119,9 @@ fn bearer(value: &[u8]) -> Option<String> {
     let (scheme, token) = str::from_utf8(value).ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim_matches(' ').to_owned())
 }
+
+/// Below this lies what is for the operator.
+const ADMINISTRATION: &str = "/admin/";
 
 /// JSON Web Tokens of one request that are looked at.
 const TRIED_MAX: usize = 4;
