@@ -10,7 +10,7 @@ use crate::http::Response;
 use crate::metrics::Refusal;
 use crate::rest::{self, ApiError, TopRefusal, TopShard};
 
-/// Lets the operator in. Where no rule of the API's authentication guards the path, that is who asks on this host, directly,
+/// Lets the operator in. Where the API has no authentication, which always guards this path, that is who asks on this host, directly,
 /// and is no web page: a page could be shown from anywhere, and a proxy on this host lets anyone in. With the PROXY protocol nobody
 /// asks directly, and a header may name any source, even this host.
 ///
