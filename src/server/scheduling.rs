@@ -37,16 +37,16 @@ pub(super) fn run_soon() {
 
 /// Lowers the calling thread's priority: a storm of handshakes must not slow live traffic.
 pub(super) fn yield_to_shards() {
-    // On Linux the niceness belongs to the thread.
-    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), FRONT_NICENESS) {
+    // On Linux the niceness belongs to the thread; that of the process is what this one was given.
+    if let Err(error) = rustix::process::nice(FRONT_NICENESS) {
         tracing::warn!(%error, "a front could not lower its priority");
     }
 }
 
-/// A tenth of the weight of a shard: beside one that takes all it can get, a storm of handshakes has so much of the core and no
-/// more, and connecting goes on. With TLS and a shard that spins it took 4 ms, and 14 at the 99th percentile, as against 4 and 9
-/// at nice 5, and 14 and 39 at nice 19. A shard that sleeps waited 1.5 µs for the core in a storm (1.7 at nice 5, 0.7 at 19); 7
-/// with fronts as batch work (`SCHED_BATCH`), and 1.8 with nice 5 and a shorter slice for the shard (100 µs).
+/// More than a shard's. A tenth of its weight: beside one that takes all it can get, a storm of handshakes has so much of the
+/// core and no more, and connecting goes on. With TLS and a shard that spins it took 4 ms, and 14 at the 99th percentile, as
+/// against 4 and 9 at nice 5, and 14 and 39 at nice 19. A shard that sleeps waited 1.5 µs for the core in a storm (1.7 at
+/// nice 5, 0.7 at 19); 7 with fronts as batch work (`SCHED_BATCH`), and 1.8 with nice 5 and a shorter slice for the shard.
 const FRONT_NICENESS: i32 = 10;
 
 /// The least that the kernel takes. Who asks for short slices is given the core earlier, and no more of it: a front that is in
