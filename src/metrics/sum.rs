@@ -30,11 +30,13 @@ impl Metrics {
 
     /// How long the thread of each shard has been on a core, in their order; `None` = the kernel does not tell.
     pub fn shard_cpu_times(&self) -> Vec<Option<Duration>> {
-        lock(&self.shards).clone().iter().map(|shard| shard.thread.cpu_time()).collect()
+        let shards = lock(&self.shards).clone();
+        shards.iter().map(|shard| shard.thread.cpu_time()).collect()
     }
 
     /// The same of fronts, in the order in which they have started.
     pub fn front_cpu_times(&self) -> Vec<Option<Duration>> {
-        lock(&self.fronts).clone().iter().map(|front| front.thread.cpu_time()).collect()
+        let fronts = lock(&self.fronts).clone();
+        fronts.iter().map(|front| front.thread.cpu_time()).collect()
     }
 }

@@ -378,6 +378,8 @@ fn write_counter(mut metric: MetricEncoder<'_>, value: u64) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
@@ -439,6 +441,11 @@ mod tests {
         assert!(!metrics.text(Format::OpenMetrics).contains("cpu_seconds_total{"), "none has begun");
         shards[1].set_thread();
         fronts[0].set_thread();
+        // Before its first tick a thread has had nothing.
+        let begun = Instant::now();
+        while metrics.front_cpu_times()[0].is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "the kernel does not count");
+        }
         let text = metrics.text(Format::OpenMetrics);
         for series in
             ["ringrelay_shard_cpu_seconds_total{shard=\"1\"} ", "ringrelay_front_cpu_seconds_total{front=\"0\"} "]

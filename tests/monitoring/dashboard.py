@@ -15,7 +15,7 @@ STEP_SECONDS = 1
 @dataclass
 class Series:
     name: str
-    # Seconds since 1970, and the value; those that are no number, as the quantile of nothing, are left out.
+    # Seconds since 1970, and the value: no number where there was none, as of the quantile of nothing.
     points: list
 
 
@@ -26,7 +26,7 @@ class Query:
     series: list = field(default_factory=list)
 
     def values(self):
-        return [value for series in self.series for _, value in series.points]
+        return [value for series in self.series for _, value in series.points if math.isfinite(value)]
 
 
 @dataclass
@@ -79,12 +79,13 @@ def answer(prometheus, query, start, end):
     with urllib.request.urlopen(f"{prometheus}/api/v1/query_range?{urllib.parse.urlencode(asked)}") as response:
         said = json.load(response)
     series = []
+    steps = [start + step * STEP_SECONDS for step in range(int((end - start) / STEP_SECONDS) + 1)]
     for found in said["data"]["result"]:
         name = query.legend
         for label, value in found["metric"].items():
             name = name.replace("{{" + label + "}}", value)
-        points = [(float(at), float(value)) for at, value in found["values"]]
-        series.append(Series(name, [(at, value) for at, value in points if math.isfinite(value)]))
+        values = {float(at): float(value) for at, value in found["values"]}
+        series.append(Series(name, [(at, values.get(at, math.nan)) for at in steps]))
     return series
 
 

@@ -119,7 +119,8 @@ def main(relay, source, target):
         prometheus = f"http://{listens[1]}"
         eventually("both relays are scraped", lambda: has_seen(prometheus, 0))
 
-        start = time.time()
+        # Of whole seconds, as all that is asked for.
+        start = int(time.time())
         load = Load(**urls)
         load.start()
         reloads = reload(process, cert)
@@ -128,7 +129,7 @@ def main(relay, source, target):
             complaints += bench(relay, urls[name], flags)
             next(reloads, None)
         complaints += load.end()
-        end = time.time()
+        end = int(time.time())
         # What ends is to be seen too.
         eventually("the end is scraped", lambda: has_seen(prometheus, end + 2))
         end += 2

@@ -25,11 +25,11 @@ READ_LEN, READ_PAUSE_SECONDS = 32768, 0.05
 
 # One after the other: of the plain relay if not said otherwise.
 BENCHES = [
-    ("plain", ["--pattern", "echo", "--subscribers", "20", "--window", "4", "--duration", "8"]),
-    ("plain", ["--pattern", "pub-sub", "--subscribers", "50", "--window", "16", "--size", "256", "--duration", "10"]),
-    ("tls", ["--insecure", "--pattern", "echo", "--subscribers", "20", "--rate", "20", "--duration", "8"]),
+    ("plain", ["--pattern", "echo", "--subscribers", "20", "--window", "4", "--duration", "7"]),
+    ("plain", ["--pattern", "pub-sub", "--subscribers", "50", "--window", "16", "--size", "256", "--duration", "9"]),
+    ("tls", ["--insecure", "--pattern", "echo", "--subscribers", "20", "--rate", "20", "--duration", "6"]),
     ("plain", ["--pattern", "fan-in-out", "--subscribers", "5", "--publishers", "5", "--window", "2", "--duration", "5"]),
-    ("plain", ["--pattern", "pub-sub", "--subscribers", "20", "--rate", "300", "--rooms", "4", "--duration", "8"]),
+    ("plain", ["--pattern", "pub-sub", "--subscribers", "20", "--rate", "300", "--rooms", "4", "--duration", "7"]),
 ]
 
 
@@ -100,8 +100,8 @@ class Load:
         status, said = self.request(relay, "POST", "/channels", channel)
         if status != 201:
             raise RuntimeError(f"no channel: {status} {said!r}")
-        made = json.loads(said)["data"]
-        return f"ws{self.urls[relay][4:]}/channels/{made['id']}/connect?token={made['token']}"
+        made = json.loads(said)
+        return f"ws{self.urls[relay][4:]}/channels/{made['data']['id']}/connect?token={made['token']}"
 
     def publish(self, url):
         message = frame((b"what is said again and again can be compressed " * 200)[:PUBLISHED_LEN])
@@ -158,9 +158,11 @@ class Load:
             with socket.create_connection((address.hostname, address.port), PATIENCE_SECONDS) as plain:
                 with context.wrap_socket(plain, session=session) as connection:
                     session = connection.session
-        with socket.create_connection((address.hostname, address.port), PATIENCE_SECONDS) as plain:
-            plain.sendall(b"this is no handshake")
-            plain.recv(1024)
+        # A handshake of nonsense, and none at all.
+        for begin in (b"\x16\x03\x01\x00\x05hello", b"hello"):
+            with socket.create_connection((address.hostname, address.port), PATIENCE_SECONDS) as plain:
+                plain.sendall(begin + b"\r\n\r\n")
+                plain.recv(1024)
 
 
 def reload(process, certificate):

@@ -1,20 +1,22 @@
 """Draws the panels where they stand in the dashboard, with their values as Grafana writes them."""
 
+import math
+
 import matplotlib
 
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
-from matplotlib.ticker import FuncFormatter, MaxNLocator
-from PIL import Image
+from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 COLUMNS = 24
+DAY_SECONDS = 86400
 COLUMN_INCHES, ROW_INCHES = 0.72, 0.4
 DOTS_PER_INCH = 84
-# Enough for lines and text; the file is a third of what it is with all.
-COLORS = 64
-# With more, a legend hides the lines; Grafana's has a place of its own.
-LEGEND_MAX = 14
+# What an empty panel shows, at least, so that a line of noughts is no noise.
+TOP_MIN = 1e-6
+# The legend stands below the panel, as Grafana's does; with more names than this the rest is counted.
+LEGEND_MAX, LEGEND_COLUMNS, LEGEND_ROW_INCHES = 15, 3, 0.16
 
 
 def scaled(base, suffixes):
@@ -31,7 +33,9 @@ def scaled(base, suffixes):
 
 
 def duration(value, _=None):
-    for size, name in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"), (1e-3, "ms")):
+    if value == 0:
+        return "0"
+    for size, name in ((DAY_SECONDS, "d"), (3600, "h"), (60, "min"), (1, "s"), (1e-3, "ms")):
         if abs(value) >= size:
             return f"{value / size:.4g} {name}"
     return f"{value * 1e6:.4g} µs"
@@ -64,8 +68,10 @@ def draw(panels, start, path):
         if panel.unit is None:
             figure.text(0.005, 1 - (panel.y + 0.8) / rows, panel.title, fontsize=12, fontweight="bold")
             continue
-        # Within its place: room for the numbers at the left, the times below and the title above.
-        left, below, above, right = 0.85 / width, 0.32 / height, 0.3 / height, 0.12 / width
+        names = min(sum(len(query.series) for query in panel.queries), LEGEND_MAX)
+        # Within its place: room for the numbers at the left, the title above, and times and legend below.
+        legend = -(-names // LEGEND_COLUMNS) * LEGEND_ROW_INCHES
+        left, below, above, right = 0.85 / width, (0.42 + legend) / height, 0.3 / height, 0.12 / width
         axes = figure.add_axes(
             (
                 panel.x / COLUMNS + left,
@@ -74,35 +80,37 @@ def draw(panels, start, path):
                 panel.height / rows - below - above,
             )
         )
-        lines(axes, panel, start)
+        fill(axes, panel, start)
     figure.savefig(path, dpi=DOTS_PER_INCH)
     plt.close(figure)
-    Image.open(path).convert("RGB").quantize(COLORS, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
-def lines(axes, panel, start):
-    shown = [series for query in panel.queries for series in query.series if series.points]
-    for series in shown:
-        times, values = zip(*((at - start, value) for at, value in series.points))
-        # A value between two gaps is no line.
-        axes.plot(times, values, label=series.name, linewidth=1.2, marker="." if len(values) < 3 else None)
+def fill(axes, panel, start):
+    for query in panel.queries:
+        for series in query.series:
+            times, values = zip(*((at - start, value) for at, value in series.points))
+            axes.plot(times, values, label=series.name, linewidth=1.2)
+    top = max([TOP_MIN, *(value for query in panel.queries for value in query.values())])
+    axes.set_ylim(0, 1.08 * top)
     axes.set_title(panel.title, fontsize=10, loc="left")
-    axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(FuncFormatter(UNITS[panel.unit]))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_locator(locator(panel.unit, top))
     axes.tick_params(labelsize=8)
     axes.grid(alpha=0.3)
-    if shown:
-        handles, labels = axes.get_legend_handles_labels()
-        columns = 2 if len(labels) > LEGEND_MAX // 2 else 1
-        more = len(labels) - LEGEND_MAX
+    handles, names = axes.get_legend_handles_labels()
+    if len(names) > LEGEND_MAX:
+        names[LEGEND_MAX - 1] = f"and {len(names) - LEGEND_MAX + 1} more"
+    if names:
+        below = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.1), "borderaxespad": 0.4}
         axes.legend(
-            handles[:LEGEND_MAX],
-            labels[:LEGEND_MAX],
-            title=f"and {more} more" if more > 0 else None,
-            title_fontsize=7,
-            fontsize=7,
-            ncols=columns,
-            loc="upper left",
-            framealpha=0.6,
+            handles[:LEGEND_MAX], names[:LEGEND_MAX], fontsize=7, ncols=LEGEND_COLUMNS, frameon=False, columnspacing=1, **below
         )
+
+
+def locator(unit, top):
+    """Where the numbers stand: round ones, in their unit."""
+    if unit == "bytes":
+        return MultipleLocator(2.0 ** math.ceil(math.log2(top / 5)))
+    if unit == "s" and top > 2 * DAY_SECONDS:
+        return MultipleLocator(math.ceil(top / DAY_SECONDS / 5) * DAY_SECONDS)
+    return MaxNLocator(5)
