@@ -25,11 +25,11 @@ READ_LEN, READ_PAUSE_SECONDS = 32768, 0.05
 
 # One after the other: of the plain relay if not said otherwise.
 BENCHES = [
-    ("plain", ["--pattern", "echo", "--subscribers", "20", "--window", "4", "--duration", "7"]),
-    ("plain", ["--pattern", "pub-sub", "--subscribers", "50", "--window", "16", "--size", "256", "--duration", "9"]),
-    ("tls", ["--insecure", "--pattern", "echo", "--subscribers", "20", "--rate", "20", "--duration", "6"]),
-    ("plain", ["--pattern", "fan-in-out", "--subscribers", "5", "--publishers", "5", "--window", "2", "--duration", "5"]),
-    ("plain", ["--pattern", "pub-sub", "--subscribers", "20", "--rate", "300", "--rooms", "4", "--duration", "7"]),
+    ("plain", ["--pattern", "echo", "--subscribers", "20", "--window", "4", "--duration", "9"]),
+    ("plain", ["--pattern", "pub-sub", "--subscribers", "50", "--window", "16", "--size", "256", "--duration", "10"]),
+    ("tls", ["--insecure", "--pattern", "echo", "--subscribers", "20", "--rate", "20", "--duration", "8"]),
+    ("plain", ["--pattern", "fan-in-out", "--subscribers", "5", "--publishers", "5", "--window", "2", "--duration", "8"]),
+    ("plain", ["--pattern", "pub-sub", "--subscribers", "20", "--rate", "300", "--rooms", "4", "--duration", "9"]),
 ]
 
 

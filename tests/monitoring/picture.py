@@ -13,8 +13,6 @@ COLUMNS = 24
 DAY_SECONDS = 86400
 COLUMN_INCHES, ROW_INCHES = 0.72, 0.4
 DOTS_PER_INCH = 84
-# What an empty panel shows, at least, so that a line of noughts is no noise.
-TOP_MIN = 1e-6
 # The legend stands below the panel, as Grafana's does; with more names than this the rest is counted.
 LEGEND_MAX, LEGEND_COLUMNS, LEGEND_ROW_INCHES = 15, 3, 0.16
 
@@ -90,7 +88,8 @@ def fill(axes, panel, start):
         for series in query.series:
             times, values = zip(*((at - start, value) for at, value in series.points))
             axes.plot(times, values, label=series.name, linewidth=1.2)
-    top = max([TOP_MIN, *(value for query in panel.queries for value in query.values())])
+    # Of noughts alone, up to one.
+    top = max((value for query in panel.queries for value in query.values()), default=0) or 1
     axes.set_ylim(0, 1.08 * top)
     axes.set_title(panel.title, fontsize=10, loc="left")
     axes.yaxis.set_major_formatter(FuncFormatter(UNITS[panel.unit]))
