@@ -3,7 +3,9 @@
 mod attendance;
 mod files;
 mod listeners;
+mod scheduling;
 mod shards;
+mod slice;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +16,6 @@ use std::{error, fmt};
 
 use crossbeam_channel::bounded;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::thread::CpuSet;
 
 use crate::config::{Ktls, ServeConfig};
 use crate::driver::Kind;
@@ -48,7 +49,7 @@ pub fn run(config: &ServeConfig, level: log::Level) -> Result<(), StartError> {
     let files = Files::load(config).map_err(StartError::File)?;
     // Before the first connection: from now on these signals mean a shutdown in order.
     let signals = attendance::signals(files.are_there() || manager.is_there())?;
-    let cores = allowed_cores();
+    let cores = scheduling::allowed_cores();
     let metrics = Arc::new(Metrics::new());
     files.note_certificate(&metrics);
     let kernel_tls = if files.tls.is_some() { config.ktls } else { Ktls::Off };
@@ -165,11 +166,11 @@ fn start_fronts(
     for (index, listeners) in listeners.by_front.into_iter().enumerate() {
         let (handle, control) = front::control();
         let (started, start) = mpsc::channel();
-        let (registry, settings, core) = (registry.clone(), settings.clone(), core_of(index, cores));
+        let (registry, settings, core) = (registry.clone(), settings.clone(), scheduling::core_of(index, cores));
         let stopping = fronts.stopping.clone();
         let thread = thread::Builder::new().name(format!("front-{index}")).spawn(move || {
-            pin(core);
-            yield_to_shards();
+            scheduling::pin(core);
+            scheduling::yield_to_shards();
             let on_start = || drop(started.send(Ok(())));
             let ended = front::run(listeners, driver, registry, settings, control, on_start);
             if let Err(error) = ended {
@@ -188,35 +189,6 @@ fn start_fronts(
     Ok(fronts)
 }
 
-/// The cores that this process may run on, ascending.
-fn allowed_cores() -> Vec<usize> {
-    let Ok(set) = rustix::thread::sched_getaffinity(None) else { return Vec::new() };
-    (0..CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect()
-}
-
-/// The core of a shard and of the front beside it; with more shards than cores they share.
-fn core_of(index: usize, cores: &[usize]) -> Option<usize> {
-    (!cores.is_empty()).then(|| cores[index % cores.len()])
-}
-
-/// Keeps the calling thread on one core, where its caches are. Where that is not allowed it runs anywhere.
-fn pin(core: Option<usize>) {
-    let Some(core) = core else { return };
-    let mut set = CpuSet::new();
-    set.set(core);
-    if let Err(error) = rustix::thread::sched_setaffinity(None, &set) {
-        tracing::warn!(core, %error, "a thread could not be pinned");
-    }
-}
-
-/// Lowers the calling thread's priority: a storm of handshakes must not slow live traffic.
-fn yield_to_shards() {
-    // On Linux the niceness belongs to the thread.
-    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), FRONT_NICENESS) {
-        tracing::warn!(%error, "a front could not lower its priority");
-    }
-}
-
 fn join(thread: JoinHandle<()>) {
     if thread.join().is_err() {
         tracing::error!("a thread panicked");
@@ -226,9 +198,3 @@ fn join(thread: JoinHandle<()>) {
 
 /// What ending may take beyond the clients' own time: the turns of the shards, and starving for a core.
 const DRAIN_MARGIN: Duration = Duration::from_secs(5);
-
-/// A tenth of the weight of a shard: beside one that takes all it can get, a storm of handshakes has so much of the core and no
-/// more, and connecting goes on. With TLS and a shard that spins it took 4 ms, and 14 at the 99th percentile, as against 4 and 9
-/// at nice 5, and 14 and 39 at nice 19. A shard that sleeps waited 1.5 µs for the core in a storm (1.7 at nice 5, 0.7 at 19); 7
-/// with fronts as batch work (`SCHED_BATCH`), and 1.8 with nice 5 and a shorter slice for the shard (100 µs).
-const FRONT_NICENESS: i32 = 10;

@@ -16,7 +16,7 @@ use crate::metrics::{self, Metrics};
 use crate::ring::{self, Refusal, Ring};
 use crate::shard::{KernelTls, Shard};
 
-use super::{core_of, join, pin};
+use super::{join, scheduling};
 
 pub(super) struct RunningShard {
     pub handle: ShardHandle,
@@ -91,10 +91,11 @@ impl Shards<'_> {
     fn start_one<D: Driver + 'static>(&self, index: usize, metrics: Arc<metrics::Shard>) -> io::Result<RunningShard> {
         let (handle, mailbox) = Mailbox::new()?;
         let (own_handle, config, alive) = (handle.clone(), self.config.clone(), self.alive.clone());
-        let (kernel_tls, core) = (self.kernel_tls, core_of(index, self.cores));
+        let (kernel_tls, core) = (self.kernel_tls, scheduling::core_of(index, self.cores));
         let (started, start) = mpsc::channel();
         let thread = thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
-            pin(core);
+            scheduling::pin(core);
+            scheduling::run_soon();
             match Shard::<D>::new(index as u16, &config, kernel_tls, mailbox, own_handle, metrics) {
                 Ok(shard) => {
                     let _ = started.send(Ok(()));

@@ -142,7 +142,7 @@ fn a_slow_consumer_gets_its_4408_and_slows_nobody() {
             let body = rig.request(rig.config(&TLS13), "GET", &format!("/channels/{}", channel.id), "").1;
             body.contains(r#""clients":1"#)
         };
-        while sent == 0 || !sent.is_multiple_of(64) || !is_cut(&rig) {
+        while sent == 0 || !sent.is_multiple_of(16) || !is_cut(&rig) {
             assert!(started.elapsed() < PATIENCE, "it is never cut");
             let payload = noise(32 << 10);
             publisher.send(Message::from(payload.clone())).unwrap();
