@@ -12,7 +12,8 @@
 //!   channels ([`channel`]) whose logs they read ([`chunk`]);
 //! - [`metrics`] is what all of them count; [`log`] is what they say.
 //!
-//! [`doctor`] holds a host against the advice of [`tuning`]; the relay does not need them.
+//! [`cgroup`] is what the relay may use of its host. [`doctor`] holds a host against the advice of [`tuning`]; the relay
+//! does not need them.
 //! [`bench`] is the load generator behind `ringrelay bench`, [`top`] the view behind `ringrelay top`, and [`install`] what
 //! `ringrelay install` puts on a host; they share nothing with the relay. [`health`] asks a relay how it is.
 
@@ -32,6 +33,7 @@ pub mod rest;
 pub mod route;
 
 pub mod budget;
+pub mod cgroup;
 pub mod handoff;
 pub mod peer;
 pub mod pulse;

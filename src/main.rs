@@ -62,7 +62,10 @@ fn command() -> Command {
                 .value_name("FILE")
                 .value_parser(Emission::ALL.map(Emission::word))
                 .conflicts_with_all(["json", "pid"])
-                .help("Checks nothing, and prints the file of sysctls, of limits for systemd or sessions, or the guide."),
+                .help(
+                    "Checks nothing, and prints the file of sysctls, of limits for systemd or sessions, the guide, or the script \
+                     for network cards.",
+                ),
         )
         .after_help(
             "Verdicts: ok, advice (it could run better or has less room), problem (it does not start, refuses clients or \
@@ -119,7 +122,8 @@ fn switch(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
 }
 
-/// Exit status 0 after a shutdown in order, 1 if the relay could not start, 2 if a setting is wrong or a file that it names.
+/// Exit status 0 after a shutdown in order, 1 if the relay could not start, 2 if it would not either if it were tried again: a
+/// setting is wrong, a file that it names, or asks for what this system does not give.
 fn serve(matches: &ArgMatches) -> ExitCode {
     let Some(loaded) = load(matches) else { return ExitCode::from(WRONG_SETTING) };
     let level = log::start(loaded.config.log_format, &loaded.config.log_level);
@@ -129,11 +133,13 @@ fn serve(matches: &ArgMatches) -> ExitCode {
     match ringrelay::server::run(&loaded.config, level) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ringrelay: {error}");
+            log::complain(&error.to_string());
             match error {
-                StartError::File(_) | StartError::KernelTls(_) | StartError::Inherited(_) => {
-                    ExitCode::from(WRONG_SETTING)
-                }
+                StartError::File(_)
+                | StartError::KernelTls(_)
+                | StartError::Inherited(_)
+                | StartError::Driver(_)
+                | StartError::OpenFiles(_) => ExitCode::from(WRONG_SETTING),
                 StartError::System(_) => ExitCode::FAILURE,
             }
         }

@@ -3,6 +3,7 @@
 mod attendance;
 mod files;
 mod listeners;
+mod open_files;
 mod scheduling;
 mod shards;
 mod slice;
@@ -15,7 +16,6 @@ use std::time::Duration;
 use std::{error, fmt};
 
 use crossbeam_channel::bounded;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::{Ktls, ServeConfig};
 use crate::driver::Kind;
@@ -23,12 +23,14 @@ use crate::front::{self, FrontHandle, FrontSettings};
 use crate::log::{self, RefusalLog};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
+use crate::ring::Refusal;
 use crate::service::{self, InheritError, Manager};
 use crate::shard::{CLOSE_TIMEOUT, KernelTls, KernelTlsMissing};
 
 use attendance::Attendance;
 use files::Files;
 use listeners::Listeners;
+use open_files::TooFewFiles;
 
 #[cfg(test)]
 pub(crate) use listeners::BACKLOG;
@@ -37,15 +39,16 @@ pub(crate) use listeners::BACKLOG;
 /// service is told too. `level` is that of the log, which signals change from then on.
 ///
 /// # Errors
-/// A file that a setting names cannot be used, the kernel has no TLS although it was asked for, the address cannot be
-/// listened on, or the kernel does not give what shards need.
+/// A file that a setting names cannot be used, the kernel has no TLS or no io_uring although it was asked for, too few files may
+/// be open, the address cannot be listened on, or the kernel does not give what shards need.
 pub fn run(config: &ServeConfig, level: log::Level) -> Result<(), StartError> {
     // While this is the only thread.
     let inherited = service::inherited_listeners().map_err(StartError::Inherited)?;
+    let places = open_files::share_out(open_files::raise_limit(), config.shard_count(), inherited.len());
+    let places = open_files::bounded(places.map_err(StartError::OpenFiles)?, config.max_connections);
     let manager = Manager::of_environment()?;
     level.watch_signals()?;
     small_pages();
-    raise_open_files();
     let files = Files::load(config).map_err(StartError::File)?;
     // Before the first connection: from now on these signals mean a shutdown in order.
     let signals = attendance::signals(files.are_there() || manager.is_there())?;
@@ -60,10 +63,18 @@ pub fn run(config: &ServeConfig, level: log::Level) -> Result<(), StartError> {
     let registry = Registry::new(shards.iter().map(|shard| shard.handle.clone()).collect());
     let listeners = Listeners::of(config, inherited)?;
     let url = format!("{}://{}", if files.tls.is_some() { "https" } else { "http" }, listeners.address);
-    let fronts = start_fronts(config, listeners, &cores, driver, &registry, &files, metrics.clone())?;
+    let (tls, jwt) = (files.tls.clone(), files.jwt.clone());
+    let settings = FrontSettings::new(config, listeners.address.port(), places, tls, jwt, metrics.clone());
+    let fronts = start_fronts(listeners, settings, &cores, driver, &registry)?;
 
     log::announce(&format!("ringrelay listens on {url}"));
-    tracing::info!(shards = shards.len(), driver = driver.name(), %url, "started");
+    tracing::info!(
+        shards = shards.len(),
+        driver = driver.name(),
+        max_connections = places.connections,
+        %url,
+        "started"
+    );
 
     let refusals = RefusalLog::start(metrics.clone())?;
     let attendance = Attendance {
@@ -93,6 +104,10 @@ pub enum StartError {
     File(Box<dyn error::Error + Send + Sync>),
     /// A kernel with TLS is asked for, and this one is none.
     KernelTls(KernelTlsMissing),
+    /// io_uring is asked for, and refused.
+    Driver(Refusal),
+    /// The limit of open files leaves no room for a client.
+    OpenFiles(TooFewFiles),
     /// The socket unit is wrong.
     Inherited(InheritError),
     /// The system does not give what is needed.
@@ -110,6 +125,8 @@ impl fmt::Display for StartError {
         match self {
             StartError::File(error) => error.fmt(f),
             StartError::KernelTls(error) => error.fmt(f),
+            StartError::Driver(refusal) => write!(f, "driver is uring, and io_uring is refused here ({refusal})"),
+            StartError::OpenFiles(error) => error.fmt(f),
             StartError::Inherited(error) => error.fmt(f),
             StartError::System(error) => error.fmt(f),
         }
@@ -123,14 +140,6 @@ impl error::Error for StartError {}
 fn small_pages() {
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
         tracing::warn!(%error, "huge pages could not be turned off: idle connections will take more memory");
-    }
-}
-
-/// Takes as many open files as the system lets this process have: each client is one.
-fn raise_open_files() {
-    let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
-        tracing::warn!(%error, limit = limit.current, "the limit of open files could not be raised");
     }
 }
 
@@ -152,15 +161,12 @@ impl RunningFronts {
 
 /// One front beside each shard.
 fn start_fronts(
-    config: &ServeConfig,
     listeners: Listeners,
+    settings: FrontSettings,
     cores: &[usize],
     driver: Kind,
     registry: &Registry,
-    files: &Files,
-    metrics: Arc<Metrics>,
 ) -> io::Result<RunningFronts> {
-    let settings = FrontSettings::new(config, listeners.address.port(), files.tls.clone(), files.jwt.clone(), metrics);
     let stopping = Arc::new(AtomicBool::new(false));
     let mut fronts = RunningFronts { stopping, handles: Vec::new(), threads: Vec::new() };
     for (index, listeners) in listeners.by_front.into_iter().enumerate() {

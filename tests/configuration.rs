@@ -4,10 +4,10 @@ mod support;
 
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use serde_json::{Value, json};
-use support::relay::{Relay, ringrelay};
+use support::relay::{Relay, complaint, ringrelay};
 
 /// A file that is deleted at the end of its test.
 struct TestFile(PathBuf);
@@ -325,8 +325,35 @@ fn a_file_that_cannot_be_used_is_a_wrong_setting() {
         (&["--ssl", "--ssl-cert-path", none, "--ssl-key-path", none], "ssl-cert-path"),
     ] {
         let output = run(&[&["serve", "--port", "0"], flags].concat(), &[]);
-        let said = text(&output.stderr);
+        let said = complaint(&output);
         assert_eq!(output.status.code(), Some(2), "{flags:?}: {said}");
         assert!(said.contains(setting) && !said.contains("too short"), "{said}");
     }
+}
+
+#[test]
+fn messages_take_half_of_what_the_control_group_may_use_and_the_doctor_knows() {
+    // In a mount namespace of its own the top of the tree says what the test wants.
+    let script = "mount -t tmpfs tmpfs /sys/fs/cgroup && echo 268435456 > /sys/fs/cgroup/memory.max || exit 77
+        \"$0\" config --json --shards 2; echo =====; \"$0\" doctor --json; exit 0";
+    let run = |flags: &[&str]| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(flags).args(["sh", "-c", script]).arg(ringrelay().get_program()).output()
+    };
+    let output = [&["--mount"][..], &["--map-root-user", "--mount"]]
+        .into_iter()
+        .map(|flags| run(flags).expect("unshare is part of util-linux"))
+        .find(|output| output.status.success());
+    let Some(output) = output else {
+        eprintln!("not tried: this user may not make a mount namespace");
+        return;
+    };
+    let said = text(&output.stdout);
+    let (config, doctor) = said.split_once("=====").expect("both");
+    let config: Value = serde_json::from_str(config).expect("JSON");
+    assert_eq!(config["shard-memory"], json!({"value": 64 << 20, "origin": "default"}));
+    let doctor: Value = serde_json::from_str(doctor).expect("JSON");
+    let line = doctor["checks"].as_array().expect("checks").iter().find(|check| check["id"] == "memory-limit");
+    let found = line.expect("its line")["found"].as_str().expect("text");
+    assert!(found.starts_with("268435456 of "), "{found}");
 }

@@ -2,13 +2,15 @@
 
 mod support;
 
+use std::process::{Command, Output, Stdio};
+
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use support::client::Client;
 use support::http::HttpClient;
 use support::issuer::Issuer;
 use support::raw::RawClient;
-use support::relay::Relay;
+use support::relay::{Relay, complaint, ringrelay};
 use support::{eventually, frame::Frame};
 
 fn events(stdout: &str) -> Vec<Value> {
@@ -33,6 +35,57 @@ fn the_journal_is_told_priorities_and_no_time() {
         assert!(line.starts_with("<6>ringrelay"), "{line}");
     }
     assert!(ended.stdout.contains("<6>ringrelay::server: started"), "{}", ended.stdout);
+}
+
+/// A start that fails, because nobody here has this address.
+fn cannot_listen(flags: &[&str]) -> Command {
+    let mut command = ringrelay();
+    command.args(["serve", "--host", "192.0.2.1", "--port", "0", "--shards", "1"]).args(flags);
+    command
+}
+
+fn output(mut command: Command) -> Output {
+    let output = command.stdin(Stdio::null()).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    output
+}
+
+#[test]
+fn a_start_that_fails_is_an_error_in_the_form_of_the_log() {
+    for flags in [&["--log-format", "json"][..], &[], &["--log-level", "off"]] {
+        assert!(complaint(&output(cannot_listen(flags))).contains("cannot listen on 192.0.2.1:0"));
+    }
+    for (form, begins, has) in
+        [("journald", "<3>ringrelay: cannot listen", ""), ("text", "20", "Z ERROR ringrelay: cannot listen")]
+    {
+        let output = output(cannot_listen(&["--log-format", form]));
+        let log = String::from_utf8_lossy(&output.stdout);
+        let line = log.lines().last().expect("a line");
+        assert!(line.starts_with(begins) && line.contains(has) && line.contains("192.0.2.1"), "{output:?}");
+        assert!(output.stderr.is_empty(), "{output:?}");
+    }
+}
+
+#[test]
+fn a_start_that_fails_is_told_once_where_it_is_read() {
+    let relay = cannot_listen(&[]);
+    let words = std::iter::once(relay.get_program()).chain(relay.get_args()).map(|word| word.to_str().expect("UTF-8"));
+    let words = words.collect::<Vec<_>>().join(" ");
+    // A terminal for standard output, and none for standard error, so that these can be told apart.
+    let file = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.stderr", std::process::id()));
+    let mut terminal = Command::new("script");
+    terminal.args(["--quiet", "--return", "--command", &format!("{words} 2>'{}'", file.display()), "/dev/null"]);
+    let shown = output(terminal);
+    let said = std::fs::read_to_string(&file).expect("what was said");
+    std::fs::remove_file(&file).expect("the file");
+    assert!(said.starts_with("ringrelay: cannot listen on 192.0.2.1:0") && said.lines().count() == 1, "{said}");
+    assert!(!String::from_utf8_lossy(&shown.stdout).contains("192.0.2.1"), "{shown:?}");
+
+    // A log that takes nothing.
+    let mut full = Command::new("sh");
+    full.args(["-c", &format!("exec {words} >/dev/full")]);
+    let said = String::from_utf8_lossy(&output(full).stderr).into_owned();
+    assert!(said.starts_with("ringrelay: cannot listen on 192.0.2.1:0") && said.lines().count() == 1, "{said}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use serde_json::json;
 use support::client::Client;
 use support::eventually;
 use support::http::HttpClient;
-use support::relay::{Relay, ringrelay};
+use support::relay::{Relay, complaint, ringrelay};
 use support::systemd::{Manager, inheriting, listener, start_with_inherited};
 
 // What is told
@@ -82,7 +82,7 @@ fn manager_that_cannot_be_understood_is_an_error() {
     let output =
         ringrelay().args(["serve", "--port", "0"]).env("NOTIFY_SOCKET", "vsock:2:1").output().expect("it runs");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("NOTIFY_SOCKET is 'vsock:2:1'"), "{output:?}");
+    assert!(complaint(&output).contains("NOTIFY_SOCKET is 'vsock:2:1'"), "{output:?}");
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn what_is_no_tcp_listener_is_refused() {
     ] {
         let output = inheriting(vec![wrong], &[]).output().expect("it runs");
         assert_eq!(output.status.code(), Some(2), "{output:?}");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let said = complaint(&output);
         assert!(said.contains("inherited socket 0") && said.contains(says) && said.contains("ListenStream="), "{said}");
     }
     let _ = std::fs::remove_file(&path);

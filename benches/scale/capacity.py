@@ -73,7 +73,7 @@ spread over all shards. At a million nothing was measured here, and the caches o
 | --- | --- | --- | --- | --- |
 | open files of the relay (`LimitNOFILE`, hard `ulimit -n`: it takes all of them) | the service manager's | 11 000 | 110 000 | 1 100 000 |
 | `fs.nr_open`, the most that may be asked for | 1 048 576 | enough | enough | 1 200 000 |
-| `--max-connections` | as many as open files allow | enough | enough | enough, with these files |
+| `--max-connections` | as many as open files allow, less the relay's own | enough | enough | enough, with these files |
 | `net.core.somaxconn`, `net.ipv4.tcp_max_syn_backlog` | 4096, 2048 here | enough | 4096, 8192 | 4096, 8192 |
 | `net.netfilter.nf_conntrack_max`, where there is a stateful firewall | by memory | enough | 131 072 | 1 179 648 |
 | `net.ipv4.tcp_mem` | by memory; here 575 802 pages, 2.2 GiB, at most | enough | enough | see below |

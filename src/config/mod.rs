@@ -24,13 +24,14 @@ mod values;
 
 use std::net::IpAddr;
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::auth::Rules;
+use crate::cgroup;
 use crate::channel::SlowPolicy;
 use crate::http::Origins;
 
@@ -77,9 +78,9 @@ pub struct ServeConfig {
     pub max_lag: u64,
     /// For channels that do not say.
     pub slow_consumers: SlowPolicy,
-    /// Bytes, per shard; `None` = half of the host's memory for all shards together.
+    /// Bytes, per shard; `None` = half of the memory that there is for all shards together.
     pub shard_memory: Option<u64>,
-    /// Of the whole relay; `None` = as many as open files allow.
+    /// Of the whole relay; `None` = as many as there are open files for.
     pub max_connections: Option<u64>,
     /// `None` = no limit.
     pub max_connections_per_address: Option<NonZeroU64>,
@@ -224,10 +225,9 @@ impl ServeConfig {
         Duration::from_millis(self.idle_timeout)
     }
 
-    /// Most bytes of one shard for messages: the setting, or its share of half of the host's memory.
+    /// Most bytes of one shard for messages: the setting, or its share of half of the memory that there is.
     pub fn shard_memory(&self) -> u64 {
-        let share = || host_memory() / 2 / self.shard_count() as u64;
-        self.shard_memory.unwrap_or_else(share).max(SHARD_MEMORY_MIN)
+        self.shard_memory.unwrap_or_else(|| default_shard_memory(memory(), self.shard_count() as u64))
     }
 
     /// How long a shard looks for work before it sleeps; zero = not at all.
@@ -241,14 +241,20 @@ impl ServeConfig {
     }
 }
 
-/// Bytes of memory that the host has.
-fn host_memory() -> u64 {
+/// Most bytes of one of so many shards for messages if nobody says: its share of half of `memory`.
+pub fn default_shard_memory(memory: u64, shards: u64) -> u64 {
+    (memory / 2 / shards.max(1)).max(SHARD_MEMORY_MIN)
+}
+
+/// Bytes of memory that this process may use: the host's, or those of its control group if these are less.
+fn memory() -> u64 {
     let info = rustix::system::sysinfo();
-    info.totalram as u64 * u64::from(info.mem_unit.max(1))
+    let host = info.totalram as u64 * u64::from(info.mem_unit.max(1));
+    cgroup::memory_limit(Path::new("/"), "self").map_or(host, |limit| limit.min(host))
 }
 
 /// Less would not hold a shard's buffers and one large message.
-const SHARD_MEMORY_MIN: u64 = 16 << 20;
+pub const SHARD_MEMORY_MIN: u64 = 16 << 20;
 
 /// The shard count in a client id is 16 bits wide; no host has more cores than this.
 pub const SHARDS_MAX: usize = 1024;

@@ -4,7 +4,7 @@ use crate::auth::Rules;
 use crate::http::Origins;
 
 use super::setting::{DefaultValue, Kind, Setting, Unit, Value};
-use super::{SHARDS_MAX, ServeConfig, allowed};
+use super::{SHARD_MEMORY_MIN, SHARDS_MAX, ServeConfig, allowed};
 
 use DefaultValue::{Computed, Text, Unset};
 
@@ -205,11 +205,16 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         "shard-memory",
-        Kind::Integer { min: 16 << 20, max: 1 << 50, unit: Unit::Bytes },
-        Computed("half of the host's memory, divided by the shards", shard_memory),
+        Kind::Integer { min: SHARD_MEMORY_MIN, max: 1 << 50, unit: Unit::Bytes },
+        Computed("half of the memory of the host, or of its control group, divided by the shards", shard_memory),
         "Most memory of one shard for messages; over it, those who hold most of it are closed with 4408.",
     ),
-    setting("max-connections", count(1, 1 << 32), Unset("as many as open files allow"), "Most connections at once."),
+    setting(
+        "max-connections",
+        count(1, 1 << 32),
+        Unset("as many as open files allow, less the relay's own"),
+        "Most connections at once, and no more than there are open files for; over it: 503.",
+    ),
     setting(
         "max-connections-per-address",
         count(0, 1 << 32),

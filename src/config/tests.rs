@@ -96,6 +96,16 @@ fn bounds_of_every_integer_are_allowed_and_what_is_beyond_is_not() {
     }
 }
 
+#[test]
+fn messages_may_take_half_of_the_memory_and_no_shard_less_than_it_needs() {
+    assert_eq!(default_shard_memory(8 << 30, 4), 1 << 30);
+    assert_eq!(default_shard_memory(8 << 30, 1), 4 << 30);
+    assert_eq!(default_shard_memory(100 << 20, 4), SHARD_MEMORY_MIN);
+    let ours = ServeConfig { shards: NonZeroUsize::new(2), ..ServeConfig::default() };
+    assert_eq!(ours.shard_memory(), default_shard_memory(memory(), 2));
+    assert_eq!(ServeConfig { shard_memory: Some(16 << 20), ..ours }.shard_memory(), 16 << 20);
+}
+
 // Precedence
 
 #[test]

@@ -1,14 +1,15 @@
 //! What the control group allows, of either version.
 
+use crate::cgroup;
+use crate::config::{SHARD_MEMORY_MIN, default_shard_memory};
+
 use super::finding::Outcome;
 use super::host::Host;
 
 pub(super) fn cpu_quota(host: &Host) -> Outcome {
     let Some(cores) = host.cores() else { return Outcome::unknown("the cores of the process cannot be read") };
-    if host.text_of_process("cgroup").is_none() {
-        return Outcome::unknown(NO_GROUP);
-    }
-    let quotas = folders(host, "cpu").into_iter().filter_map(|folder| Some((quota(host, &folder)?, folder)));
+    let Some(groups) = host.text_of_process("cgroup") else { return Outcome::unknown(NO_GROUP) };
+    let quotas = cgroup::folders(&groups, "cpu").into_iter().filter_map(|folder| Some((quota(host, &folder)?, folder)));
     // The tightest of the group's own and those above it.
     let tightest = quotas.min_by(|(left, _), (right, _)| left.hundredths().cmp(&right.hundredths()));
     let Some((quota, folder)) = tightest.filter(|(quota, _)| quota.hundredths() < cores * 100) else {
@@ -26,27 +27,28 @@ pub(super) fn cpu_quota(host: &Host) -> Outcome {
 
 pub(super) fn memory_limit(host: &Host) -> Outcome {
     let Some(memory) = host.memory() else { return Outcome::unknown("/proc/meminfo cannot be read") };
+    let Some(shards @ 1..) = host.cores() else {
+        return Outcome::unknown("the cores of the process cannot be read");
+    };
     if host.text_of_process("cgroup").is_none() {
         return Outcome::unknown(NO_GROUP);
     }
-    let limits = folders(host, "memory").into_iter().filter_map(|folder| {
-        let number = |name: &str| host.number(&format!("{folder}/{name}"));
-        number("memory.max").or_else(|| number("memory.limit_in_bytes"))
-    });
-    let Some(limit) = limits.min().filter(|limit| *limit < memory) else {
+    let Some(limit) = host.memory_limit().filter(|limit| *limit < memory) else {
         return Outcome::ok("none below the host's memory");
     };
-    let found = format!("{limit} of {memory} bytes");
-    let wanted = "no limit, or --shard-memory set to fit";
-    // By default messages may take half of the host's memory.
-    let outcome = match limit <= memory / 2 {
-        true => Outcome::problem(found, wanted),
-        false => Outcome::advice(found, wanted),
-    };
-    match host.cores() {
-        Some(shards @ 1..) => outcome.fix(format!("ringrelay serve --shard-memory {}", limit / 2 / shards)),
-        _ => outcome,
+    // What a relay takes that is not told anything else; a shard takes some in any case.
+    let messages = default_shard_memory(limit, shards) * shards;
+    let found = format!("{limit} of {memory} bytes, and {messages} of them for messages by default");
+    if messages <= limit / 2 {
+        return Outcome::ok(found);
     }
+    let enough = SHARD_MEMORY_MIN * 2 * shards;
+    let wanted = format!("at least {enough} for {shards} shards, or fewer of them (--shards)");
+    let outcome = match messages < limit {
+        true => Outcome::advice(found, wanted),
+        false => Outcome::problem(found, wanted),
+    };
+    outcome.fix(format!("systemctl set-property ringrelay.service MemoryMax={enough}"))
 }
 
 /// Processor time for each period.
@@ -78,29 +80,6 @@ fn quota(host: &Host, folder: &str) -> Option<Quota> {
         }
     };
     (period > 0).then_some(Quota { time, period })
-}
-
-/// The folders of the process's group and of those above it, that hold what `controller` is told.
-fn folders(host: &Host, controller: &str) -> Vec<String> {
-    let groups = host.text_of_process("cgroup").unwrap_or_default();
-    let mut folders = Vec::new();
-    for line in groups.lines() {
-        // Number, controllers, path; version 2 has the number 0 and no controllers.
-        let mut parts = line.splitn(3, ':');
-        let (Some(_), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next()) else { continue };
-        let mount = match controllers {
-            "" => "sys/fs/cgroup".to_owned(),
-            names if names.split(',').any(|name| name == controller) => format!("sys/fs/cgroup/{names}"),
-            _ => continue,
-        };
-        let mut path = path.trim_end_matches('/');
-        loop {
-            folders.push(format!("{mount}{path}"));
-            let Some((above, _)) = path.rsplit_once('/') else { break };
-            path = above;
-        }
-    }
-    folders
 }
 
 /// A number behind its name, one pair a line.

@@ -1,10 +1,10 @@
 //! A host, as far as its files tell.
 
 use std::fs;
-use std::io;
 use std::path::PathBuf;
 
-use crate::ring;
+use crate::cgroup;
+use crate::ring::{self, Refusal};
 
 /// Where a host is read.
 #[derive(Debug)]
@@ -13,8 +13,8 @@ pub struct Host {
     root: PathBuf,
     /// The process whose limits count, a folder of `proc`.
     process: String,
-    /// Whether the kernel makes a ring as a shard needs it.
-    ring: io::Result<()>,
+    /// Whether the kernel gives rings as shards need them.
+    ring: Result<(), Refusal>,
     /// Bytes of a page of memory.
     page: u64,
 }
@@ -23,12 +23,12 @@ impl Host {
     /// The host that this runs on. `pid` is the relay's, if one runs; otherwise this process stands for it.
     pub fn local(pid: Option<u32>) -> Host {
         let process = pid.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
-        Host { root: "/".into(), process, ring: ring::try_out().map(drop), page: rustix::param::page_size() as u64 }
+        Host { root: "/".into(), process, ring: ring::probe(), page: rustix::param::page_size() as u64 }
     }
 
     /// One that a test plays.
     #[cfg(test)]
-    pub(super) fn played(root: PathBuf, ring: io::Result<()>) -> Host {
+    pub(super) fn played(root: PathBuf, ring: Result<(), Refusal>) -> Host {
         Host { root, process: "self".to_owned(), ring, page: 4096 }
     }
 
@@ -47,8 +47,8 @@ impl Host {
         &self.process
     }
 
-    pub(super) fn ring(&self) -> &io::Result<()> {
-        &self.ring
+    pub(super) fn ring(&self) -> Result<(), &Refusal> {
+        self.ring.as_ref().copied()
     }
 
     pub(super) fn page(&self) -> u64 {
@@ -99,6 +99,11 @@ impl Host {
     pub(super) fn memory(&self) -> Option<u64> {
         let kib = field_of(&self.text("proc/meminfo")?, "MemTotal")?;
         kib.strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+    }
+
+    /// Bytes that the control group leaves the process; `None` = as many as there are.
+    pub(super) fn memory_limit(&self) -> Option<u64> {
+        cgroup::memory_limit(&self.root, &self.process)
     }
 
     /// Major and minor number of the kernel's version.

@@ -1,6 +1,6 @@
 //! The kernel: its version, and whether it gives rings and TLS.
 
-use rustix::io::Errno;
+use crate::ring::Refusal;
 
 use super::finding::Outcome;
 use super::host::Host;
@@ -30,29 +30,18 @@ fn missing(kernel: (u32, u32)) -> String {
     features.collect::<Vec<_>>().join(", ")
 }
 
+/// The refusal says why; what mends it is said here.
 pub(super) fn io_uring(host: &Host) -> Outcome {
-    let Err(error) = host.ring() else { return Outcome::ok("a ring was made") };
-    let refused =
-        |why: String| Outcome::advice(format!("refused ({error}): {why}"), "a ring; without one shards use epoll");
-    match error.raw_os_error().map(Errno::from_raw_os_error) {
-        Some(Errno::PERM) => match host.number("proc/sys/kernel/io_uring_disabled") {
-            Some(2) => refused("kernel.io_uring_disabled forbids it to everyone".to_owned())
-                .fix(set("kernel.io_uring_disabled", "0")),
-            Some(1) => refused("kernel.io_uring_disabled leaves it to the group kernel.io_uring_group".to_owned())
-                .fix(format!("{}  # or start the relay in that group", set("kernel.io_uring_disabled", "0"))),
-            _ if is_filtered(host) == Some(true) => refused(FILTERED.to_owned()),
-            _ => refused("a security module forbids it".to_owned()),
-        },
-        // Also what some filters answer.
-        Some(Errno::NOSYS) if is_filtered(host) == Some(true) => refused(FILTERED.to_owned()),
-        Some(Errno::NOSYS) => refused("the kernel was built without it, or is older than 5.1".to_owned()),
-        Some(Errno::INVAL) => match host.kernel().map(missing) {
-            Some(missing) if !missing.is_empty() => refused(format!("the kernel has no {missing}")),
-            _ => refused("the kernel knows it, and not all that a shard needs of it".to_owned()),
-        },
-        Some(Errno::NOMEM) => refused("the limit of locked memory is used up, see locked-memory".to_owned()),
-        Some(Errno::MFILE | Errno::NFILE) => refused("no more files can be opened, see open-files".to_owned()),
-        _ => refused("for a reason that is not known here".to_owned()),
+    let Err(refusal) = host.ring() else { return Outcome::ok("a ring was made") };
+    let refused = Outcome::advice(format!("refused: {refusal}"), "a ring; without one shards use epoll");
+    match refusal {
+        Refusal::Disabled(1) => {
+            refused.fix(format!("{}  # or start the relay in that group", set("kernel.io_uring_disabled", "0")))
+        }
+        Refusal::Disabled(_) => refused.fix(set("kernel.io_uring_disabled", "0")),
+        Refusal::Memory => Outcome { wanted: format!("{}; see locked-memory", refused.wanted), ..refused },
+        // No command makes another kernel, or loosens a filter from within.
+        Refusal::Absent | Refusal::Forbidden | Refusal::TooOld | Refusal::Lacks(_) | Refusal::Other(_) => refused,
     }
 }
 
@@ -64,9 +53,13 @@ pub(super) fn seccomp(host: &Host) -> Outcome {
         (Some(true), Ok(())) => {
             Outcome::unknown("the relay runs under a filter; its log says whether it got its rings")
         }
-        (Some(true), Err(_)) => {
+        (Some(true), Err(Refusal::Absent | Refusal::Forbidden)) => {
             Outcome::advice("a filter", "none, or one that lets io_uring_setup, _enter and _register through")
         }
+        (
+            Some(true),
+            Err(Refusal::Disabled(_) | Refusal::TooOld | Refusal::Lacks(_) | Refusal::Memory | Refusal::Other(_)),
+        ) => Outcome::unknown("a filter, and io_uring is refused for another reason"),
         (None, _) => Outcome::unknown("the status of the process cannot be read"),
     }
 }
@@ -82,5 +75,3 @@ pub(super) fn tls(host: &Host) -> Outcome {
         None => Outcome::unknown("tcp_available_ulp cannot be seen from this network namespace"),
     }
 }
-
-const FILTERED: &str = "a seccomp filter forbids it: let io_uring_setup, io_uring_enter and io_uring_register through";

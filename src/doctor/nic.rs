@@ -52,7 +52,9 @@ fn judge(found: Vec<String>, narrow: Option<String>, wanted: &str) -> Outcome {
     match narrow {
         _ if found.is_empty() => Outcome::unknown("no network card whose interrupts and queues are this system's"),
         None => Outcome::ok(all),
-        Some(card) => Outcome::advice(all, wanted).fix(format!("tuning/nic --apply {card}")),
+        Some(card) => {
+            Outcome::advice(all, wanted).fix(format!("ringrelay doctor --emit nic | bash -s -- --apply {card}"))
+        }
     }
 }
 

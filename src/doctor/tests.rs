@@ -2,20 +2,21 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rustix::io::Errno;
 use serde_json::Value;
 
 use super::finding::Outcome;
 use super::host::{Host, list};
 use super::{Finding, Verdict, examine, to_json, to_text, worst};
+use crate::ring::Refusal;
 use crate::tuning::{Subject, entries};
 
 struct Play {
     root: PathBuf,
-    ring: Result<(), Errno>,
+    ring: fn() -> Result<(), Refusal>,
 }
 
 impl Play {
@@ -23,7 +24,7 @@ impl Play {
     fn new() -> Play {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("ringrelay-doctor-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        Play { root: std::env::temp_dir().join(name), ring: Ok(()) }
+        Play { root: std::env::temp_dir().join(name), ring: || Ok(()) }
             .with("proc/self/status", "CapEff:\t0000000000000000\nSeccomp:\t0\nCpus_allowed_list:\t0-3\n")
             .with("sys/devices/system/cpu/online", "0-3\n")
             .with("proc/sys/kernel/osrelease", "6.1.0-28-amd64\n")
@@ -37,13 +38,13 @@ impl Play {
         self
     }
 
-    fn refusing(mut self, error: Errno) -> Play {
-        self.ring = Err(error);
+    fn refusing(mut self, refuse: fn() -> Result<(), Refusal>) -> Play {
+        self.ring = refuse;
         self
     }
 
     fn host(&self) -> Host {
-        Host::played(self.root.clone(), self.ring.map_err(io::Error::from))
+        Host::played(self.root.clone(), (self.ring)())
     }
 
     fn findings(&self) -> Vec<Finding> {
@@ -166,29 +167,29 @@ fn kernel_that_is_too_old_is_told_what_it_lacks() {
 }
 
 #[test]
-fn refused_ring_is_told_with_its_reason() {
-    let filter = "Seccomp:\t2\nCpus_allowed_list:\t0\n";
-    let refused = |error| Play::new().refusing(error);
-    for (play, reason, fix) in [
+fn refused_ring_is_told_in_the_words_of_the_relay_and_mended_where_a_command_can() {
+    type Refuse = fn() -> Result<(), Refusal>;
+    let sysctl = "sysctl -w kernel.io_uring_disabled=0";
+    let cases: [(Refuse, Option<&str>); 8] = [
+        (|| Err(Refusal::Disabled(2)), Some(sysctl)),
         (
-            refused(Errno::PERM).with("proc/sys/kernel/io_uring_disabled", "2\n"),
-            "forbids it to everyone",
-            "sysctl -w kernel.io_uring_disabled=0",
+            || Err(Refusal::Disabled(1)),
+            Some("sysctl -w kernel.io_uring_disabled=0  # or start the relay in that group"),
         ),
-        (refused(Errno::PERM).with("proc/sys/kernel/io_uring_disabled", "1\n"), "io_uring_group", "in that group"),
-        (refused(Errno::PERM).with("proc/self/status", filter), "a seccomp filter forbids it", ""),
-        (refused(Errno::NOSYS).with("proc/self/status", filter), "a seccomp filter forbids it", ""),
-        (refused(Errno::PERM).with("proc/sys/kernel/io_uring_disabled", "0\n"), "a security module", ""),
-        (refused(Errno::NOSYS), "built without it", ""),
-        (refused(Errno::INVAL).with("proc/sys/kernel/osrelease", "6.0.1"), "deferred task work (6.1)", ""),
-        (refused(Errno::INVAL), "not all that a shard needs", ""),
-        (refused(Errno::NOMEM), "locked memory", ""),
-        (refused(Errno::MFILE), "open-files", ""),
-    ] {
-        let outcome = play.outcome("io-uring");
-        assert_eq!(outcome.verdict, Verdict::Advice, "{outcome:?}");
-        assert!(outcome.found.contains(reason), "{outcome:?}");
-        assert!(outcome.fix.unwrap_or_default().contains(fix));
+        (|| Err(Refusal::Absent), None),
+        (|| Err(Refusal::Forbidden), None),
+        (|| Err(Refusal::TooOld), None),
+        (|| Err(Refusal::Lacks("IORING_OP_SEND")), None),
+        (|| Err(Refusal::Memory), None),
+        (|| Err(Refusal::Other(io::Error::other("a surprise"))), None),
+    ];
+    for (refuse, fix) in cases {
+        let outcome = Play::new().refusing(refuse).outcome("io-uring");
+        let refusal = refuse().expect_err("it refuses");
+        assert_eq!((outcome.verdict, outcome.found), (Verdict::Advice, format!("refused: {refusal}")));
+        assert_eq!(outcome.fix.as_deref(), fix, "{refusal}");
+        // The one line that another one mends.
+        assert_eq!(outcome.wanted.contains("locked-memory"), matches!(refusal, Refusal::Memory), "{}", outcome.wanted);
     }
     assert_eq!(Play::new().says("io-uring").0, Verdict::Ok);
 }
@@ -198,7 +199,9 @@ fn filter_counts_only_where_it_is_in_the_way() {
     let filtered = |play: Play| play.with("proc/self/status", "Seccomp:\t2\n").says("seccomp").0;
     assert_eq!(Play::new().says("seccomp").0, Verdict::Ok);
     assert_eq!(filtered(Play::new()), Verdict::Ok);
-    assert_eq!(filtered(Play::new().refusing(Errno::PERM)), Verdict::Advice);
+    assert_eq!(filtered(Play::new().refusing(|| Err(Refusal::Forbidden))), Verdict::Advice);
+    assert_eq!(filtered(Play::new().refusing(|| Err(Refusal::Absent))), Verdict::Advice);
+    assert_eq!(filtered(Play::new().refusing(|| Err(Refusal::Memory))), Verdict::Unknown);
 }
 
 #[test]
@@ -321,7 +324,7 @@ fn interrupts_on_one_core_are_told() {
             .with("proc/irq/41/smp_affinity_list", second)
     };
     assert_eq!(card("0\n", "1\n").says("interrupts").0, Verdict::Ok);
-    assert_eq!(card("2\n", "2\n").says("interrupts"), (Verdict::Advice, "tuning/nic --apply eth0".to_owned()));
+    assert_eq!(card("2\n", "2\n").says("interrupts"), (Verdict::Advice, SPREAD.to_owned()));
     assert_eq!(Play::new().says("interrupts").0, Verdict::Unknown);
 }
 
@@ -330,8 +333,36 @@ fn few_receive_queues_ask_for_rps() {
     let card = |mask| {
         Play::new().with("sys/class/net/eth0/device/vendor", "x").with("sys/class/net/eth0/queues/rx-0/rps_cpus", mask)
     };
-    assert_eq!(card("0,00000000\n").says("receive-queues"), (Verdict::Advice, "tuning/nic --apply eth0".to_owned()));
+    assert_eq!(card("0,00000000\n").says("receive-queues"), (Verdict::Advice, SPREAD.to_owned()));
     assert_eq!(card("f\n").says("receive-queues").0, Verdict::Ok);
+}
+
+/// What is printed for a card.
+const SPREAD: &str = "ringrelay doctor --emit nic | bash -s -- --apply eth0";
+
+#[test]
+fn what_is_printed_for_a_card_turns_its_lines_green() {
+    let names: String = (0..2).map(|queue| format!(" {}:  1  PCI-MSIX  eth0-TxRx-{queue}\n", 40 + queue)).collect();
+    let mut play = Play::new().with("proc/interrupts", &names).with("proc/sys/net/core/rps_sock_flow_entries", "0\n");
+    for queue in 0..2 {
+        play = play
+            .with(&format!("sys/class/net/eth0/queues/rx-{queue}/rps_cpus"), "0\n")
+            .with(&format!("sys/class/net/eth0/device/msi_irqs/{}", 40 + queue), "msix\n")
+            .with(&format!("proc/irq/{}/smp_affinity_list", 40 + queue), "0\n");
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tuning/nic");
+    for line in ["interrupts", "receive-queues"] {
+        let (verdict, fix) = play.says(line);
+        assert_eq!((verdict, fix.as_str()), (Verdict::Advice, SPREAD), "{line}");
+    }
+    // As it is printed, but that the file itself stands for who prints it.
+    let command = SPREAD.replace("ringrelay doctor --emit nic", &format!("cat '{}'", script.display()));
+    let mut bash = Command::new("bash");
+    let output = bash.args(["-c", &command]).env("NIC_ROOT", &play.root).env("NIC_ETHTOOL", "false").output();
+    assert!(output.as_ref().is_ok_and(|output| output.status.success()), "{output:?}");
+    for line in ["interrupts", "receive-queues"] {
+        assert_eq!(play.says(line).0, Verdict::Ok, "{line} after {output:?}");
+    }
 }
 
 #[test]
@@ -387,16 +418,27 @@ fn tightest_quota_of_the_groups_counts() {
 }
 
 #[test]
-fn memory_of_a_group_is_held_against_what_messages_may_take() {
-    let with = |limit| {
-        Play::new().with("proc/self/cgroup", "0::/\n").with("sys/fs/cgroup/memory.max", limit).says("memory-limit")
-    };
-    assert_eq!(with("max\n").0, Verdict::Ok);
-    assert_eq!(with("17179869184\n").0, Verdict::Ok);
-    let fix = "ringrelay serve --shard-memory 1073741824".to_owned();
-    // Half of 8 GiB for four shards; the host has 16 GiB.
-    assert_eq!(with("8589934592\n"), (Verdict::Problem, fix));
-    assert_eq!(with("8589934600\n").0, Verdict::Advice);
+fn memory_of_a_group_is_enough_if_half_of_it_is_enough_for_the_shards() {
+    let with = |limit: &str| Play::new().with("proc/self/cgroup", "0::/\n").with("sys/fs/cgroup/memory.max", limit);
+    assert_eq!(with("max\n").says("memory-limit").0, Verdict::Ok);
+    assert_eq!(with("17179869184\n").says("memory-limit").0, Verdict::Ok, "as much as the host has");
+    // What messages may take follows the limit.
+    let half = with("1073741824\n").outcome("memory-limit");
+    assert_eq!(half, Outcome::ok("1073741824 of 17179869184 bytes, and 536870912 of them for messages by default"));
+    // Four shards, which take 16 MiB each in any case.
+    for (limit, verdict) in [
+        (128 << 20, Verdict::Ok),
+        ((128 << 20) - 1, Verdict::Advice),
+        (64 << 20, Verdict::Problem),
+        (0, Verdict::Problem),
+    ] {
+        let play = with(&format!("{limit}\n"));
+        let outcome = play.outcome("memory-limit");
+        assert_eq!(outcome.verdict, verdict, "{limit}: {outcome:?}");
+        let Some(fix) = outcome.fix else { continue };
+        let more = fix.strip_prefix("systemctl set-property ringrelay.service MemoryMax=").expect("a limit");
+        assert_eq!(play.with("sys/fs/cgroup/memory.max", more).says("memory-limit").0, Verdict::Ok, "{fix}");
+    }
 }
 
 #[test]

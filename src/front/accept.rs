@@ -170,7 +170,7 @@ fn admit(stream: TcpStream, peer: IpAddr, front: &Rc<Front>, refusals: &Rc<Cell<
         }
         // Who is over a bound is told so while that costs little, and dropped beyond. A client of TLS would have to be
         // given a handshake first.
-        Err(Denial::Told(error)) if refusals.get() < REFUSALS_MAX && !front.settings.speaks_tls => {
+        Err(Denial::Told(error)) if refusals.get() < front.settings.refusals_max && !front.settings.speaks_tls => {
             refusals.set(refusals.get() + 1);
             let refusals = refusals.clone();
             let connection = Connection::new(Stream::Plain(stream), front.clone(), Visitor::unserved(peer));
@@ -199,6 +199,3 @@ const READ_PAUSE: Duration = Duration::from_millis(10);
 
 /// Long enough for the runtime to go through its wait once.
 const CLOSE_PAUSE: Duration = Duration::from_millis(2);
-
-/// Connections above the bound that are told so, at once.
-const REFUSALS_MAX: usize = 256;

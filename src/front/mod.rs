@@ -93,6 +93,8 @@ pub struct FrontSettings {
     pub connections_max: usize,
     /// Connections of the relay, those handed to shards among them; over it: 503.
     pub connections: Budget,
+    /// Most connections of this front at once that are told that they are refused; over it they are closed.
+    pub refusals_max: usize,
     /// Channels of the relay; over it: 503.
     pub channels: Budget,
     /// What one address may; over it: 429.
@@ -115,6 +117,7 @@ impl FrontSettings {
     pub fn new(
         config: &ServeConfig,
         port: u16,
+        places: Places,
         tls: Option<tls::Acceptor>,
         jwt: Option<Arc<Verifier>>,
         metrics: Arc<Metrics>,
@@ -142,7 +145,8 @@ impl FrontSettings {
             body_timeout: config.head_timeout(),
             answer_timeout: ANSWER_TIMEOUT,
             connections_max: 16_384,
-            connections: Budget::new(config.max_connections.map_or(usize::MAX, |max| max as usize)),
+            connections: Budget::new(places.connections),
+            refusals_max: places.refusals,
             channels: Budget::new(config.max_channels as usize),
             addresses: Addresses::new(address_limits(config)),
             trusted_proxies: TrustedProxies::new(&config.trusted_proxies),
@@ -180,6 +184,15 @@ fn auth_of(config: &AuthConfig) -> Auth {
 
 /// A shard that takes longer is stuck, and so is a client that does not read its answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many connections there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// Of the relay, at once; over it: 503.
+    pub connections: usize,
+    /// Of each front, at once: those that are told that they are refused.
+    pub refusals: usize,
+}
 
 /// A socket that listens.
 #[derive(Debug)]

@@ -26,12 +26,15 @@ where
 /// The priority of syslog (RFC 5424, section 6.2.1).
 fn priority(level: Level) -> u8 {
     match level {
-        Level::ERROR => 3,
+        Level::ERROR => ERROR,
         Level::WARN => 4,
         Level::INFO => INFO,
         Level::DEBUG | Level::TRACE => 7,
     }
 }
+
+/// Of what ends the relay.
+pub(super) const ERROR: u8 = 3;
 
 /// Of what is said in the normal course of things.
 pub(super) const INFO: u8 = 6;

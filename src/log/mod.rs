@@ -15,7 +15,7 @@ use tracing_subscriber::{EnvFilter, fmt, registry, reload};
 
 use crate::config::LogFormat;
 
-pub use announcement::announce;
+pub use announcement::{announce, complain};
 pub use level::Level;
 pub use refusals::RefusalLog;
 

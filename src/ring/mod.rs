@@ -34,7 +34,7 @@ use buffers::BufferPool;
 use key::{Kind, UserData};
 use sends::Sends;
 
-pub use refusal::{Refusal, probe, try_out};
+pub use refusal::{Refusal, probe};
 
 /// A ring, its receive buffers, and the sends that it holds.
 pub struct Ring {

@@ -24,10 +24,7 @@ pub fn probe() -> Result<(), Refusal> {
 }
 
 /// Makes a small ring, with all that a large one needs, and lets it go. Returns what can be asked of it.
-///
-/// # Errors
-/// The kernel refuses it.
-pub fn try_out() -> io::Result<Probe> {
+fn try_out() -> io::Result<Probe> {
     let wakes = eventfd(0, EventfdFlags::CLOEXEC)?;
     let ring = Ring::new(SIZE, wakes.as_fd())?;
     let mut known = Probe::new();
@@ -42,7 +39,7 @@ pub enum Refusal {
     Absent,
     /// The sysctl `kernel.io_uring_disabled`, which has this value.
     Disabled(u8),
-    /// A seccomp filter.
+    /// A seccomp filter, or a security module.
     Forbidden,
     /// Older than 6.1, which all flags need.
     TooOld,
@@ -83,7 +80,9 @@ impl fmt::Display for Refusal {
                 "EPERM: the sysctl kernel.io_uring_disabled is 1, and this process is not in kernel.io_uring_group",
             ),
             Refusal::Disabled(value) => write!(f, "EPERM: the sysctl kernel.io_uring_disabled is {value}"),
-            Refusal::Forbidden => f.write_str("EPERM: a seccomp filter forbids it, as container engines do by default"),
+            Refusal::Forbidden => f.write_str(
+                "EPERM: a seccomp filter forbids it, as container engines do by default, or a security module",
+            ),
             Refusal::TooOld => f.write_str("EINVAL: this kernel is too old, 6.1 is needed"),
             Refusal::Lacks(operation) => write!(f, "this kernel's io_uring has no {operation}"),
             Refusal::Memory => {

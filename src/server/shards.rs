@@ -16,7 +16,7 @@ use crate::metrics::{self, Metrics};
 use crate::ring::{self, Refusal, Ring};
 use crate::shard::{KernelTls, Shard};
 
-use super::{join, scheduling};
+use super::{StartError, join, scheduling};
 
 pub(super) struct RunningShard {
     pub handle: ShardHandle,
@@ -34,7 +34,7 @@ pub(super) fn start(
     cores: &[usize],
     metrics: &Metrics,
     alive: &Sender<Infallible>,
-) -> io::Result<(Kind, Vec<RunningShard>)> {
+) -> Result<(Kind, Vec<RunningShard>), StartError> {
     let all = Shards { config, kernel_tls, cores, alive };
     let parts: Vec<_> = (0..config.shard_count()).map(|_| metrics.add_shard()).collect();
     let on_epoll = || Ok((Kind::Epoll, all.start::<Epoll>(&parts)?));
@@ -46,13 +46,11 @@ pub(super) fn start(
     };
     match config.driver {
         config::Driver::Epoll => on_epoll(),
-        config::Driver::Uring => on_uring().map_err(|refusal: Refusal| {
-            io::Error::other(format!("driver is uring, and io_uring is refused here ({refusal})"))
-        }),
-        config::Driver::Auto => match on_uring() {
+        config::Driver::Auto | config::Driver::Uring => match on_uring() {
             Ok(shards) => Ok(shards),
             // It is no matter of io_uring: files, or threads.
-            Err(Refusal::Other(error)) => Err(error),
+            Err(Refusal::Other(error)) => Err(error.into()),
+            Err(refusal) if config.driver == config::Driver::Uring => Err(StartError::Driver(refusal)),
             Err(refusal) => {
                 tracing::warn!("io_uring is refused here ({refusal}): shards use epoll; `ringrelay doctor` explains");
                 on_epoll()

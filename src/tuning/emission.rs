@@ -1,8 +1,8 @@
-//! What the table can be turned into.
+//! What is printed for a host: the files that the table can be turned into, and the script that belongs to it.
 
 use super::{guide, limits_file, sysctl_file};
 
-/// A file that comes from the table.
+/// A file that can be printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Emission {
     /// For `/etc/sysctl.d`.
@@ -13,11 +13,14 @@ pub enum Emission {
     Limits,
     /// The guide, in Markdown.
     Guide,
+    /// What spreads the work of a network card over the cores: a script.
+    Nic,
 }
 
 impl Emission {
     /// All of them.
-    pub const ALL: [Emission; 4] = [Emission::Sysctl, Emission::Systemd, Emission::Limits, Emission::Guide];
+    pub const ALL: [Emission; 5] =
+        [Emission::Sysctl, Emission::Systemd, Emission::Limits, Emission::Guide, Emission::Nic];
 
     /// The word for it on the command line.
     pub fn word(self) -> &'static str {
@@ -26,6 +29,7 @@ impl Emission {
             Emission::Systemd => "systemd",
             Emission::Limits => "limits",
             Emission::Guide => "guide",
+            Emission::Nic => "nic",
         }
     }
 
@@ -41,6 +45,7 @@ impl Emission {
             Emission::Systemd => "tuning/90-limits.conf",
             Emission::Limits => "tuning/limits.conf",
             Emission::Guide => "tuning/README.md",
+            Emission::Nic => "tuning/nic",
         }
     }
 
@@ -51,6 +56,7 @@ impl Emission {
             Emission::Systemd => limits_file::systemd(),
             Emission::Limits => limits_file::sessions(),
             Emission::Guide => guide::text(),
+            Emission::Nic => include_str!("../../tuning/nic").to_owned(),
         }
     }
 }

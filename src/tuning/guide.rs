@@ -81,6 +81,7 @@ ringrelay doctor --emit sysctl | sudo tee /etc/sysctl.d/90-ringrelay.conf     # 
 sudo sysctl --system
 ringrelay doctor --emit systemd   # for /etc/systemd/system/ringrelay.service.d: 90-limits.conf
 ringrelay doctor --emit limits    # for /etc/security/limits.d: limits.conf
+ringrelay doctor --emit nic       # a script for network cards, see below: nic
 ```
 
 A container has its own of what says \"each network namespace has its own\"; the rest belongs to its host. What was measured says
@@ -89,9 +90,13 @@ so, with the conditions; everything else is what the kernel's documentation says
 
 const TAIL: &str = "
 ## Network cards
-`tuning/nic eth0` prints what it would change on a card, and how to take it back; `tuning/nic --apply eth0` changes it: as many
-queues as there are cores, interrupts to the cores in order, and where there are fewer queues than cores, packets are passed on
-to all cores (RPS, RFS) and sent from the queue of the core (XPS). It lasts until the next reboot.
+```sh
+ringrelay doctor --emit nic | bash -s -- eth0                # what it would change on this card, and how to take it back
+ringrelay doctor --emit nic | sudo bash -s -- --apply eth0   # changes it, until the next reboot
+```
+
+As many queues as there are cores, interrupts to the cores in order, and where there are fewer queues than cores, packets are passed
+on to all cores (RPS, RFS) and sent from the queue of the core (XPS).
 
 ## Cores
 Shards are pinned to the cores that the process may run on. To leave a core to interrupts, start the relay without it

@@ -49,11 +49,11 @@ pub(super) const ENTRIES: &[Entry] = &[
         id: "memory-limit",
         what: "How much memory the control group may use.",
         default: "No limit.",
-        ours: "No limit, or `--shard-memory` set to fit: by default messages may take half of the host's memory, whatever the \
-               group may use.",
+        ours: "32 MiB for each shard, or more: by default messages take half of what the group may use, or of what the host has if \
+               that is less, and a shard at least 16 MiB. The other half is for connections and the kernel's buffers for them.",
         cost: "-",
         sign: "`oom_kill` in the group's `memory.events` stays 0.",
-        unless: "`--shard-memory` is set.",
+        unless: "`--shard-memory` says what messages may take.",
         subject: Subject::Host(Observation::MemoryLimit),
     },
 ];

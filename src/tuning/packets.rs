@@ -137,7 +137,8 @@ pub(super) const ENTRIES: &[Entry] = &[
         id: "net.core.rps_sock_flow_entries",
         what: "How many connections the kernel remembers the core of, so that packets go there (RFS).",
         default: "0: off.",
-        ours: "32768 on a card with fewer queues than cores; `tuning/nic` sets the queues' part of it.",
+        ours: "32768 on a card with fewer queues than cores; the script of `ringrelay doctor --emit nic` sets the \
+               queues' part of it.",
         cost: "A look-up for each packet.",
         sign: "Shards' cores spend their time evenly (`mpstat -P ALL 1`).",
         unless: "The card has a queue for each core.",
@@ -163,7 +164,8 @@ pub(super) const ENTRIES: &[Entry] = &[
         id: "receive-queues",
         what: "The queues of a network card, and whether packets of a card with few are passed on to other cores (RPS).",
         default: "As many as the driver chose, and RPS off.",
-        ours: "One for each core, or RPS over all of them: `tuning/nic` shows what it would do, `tuning/nic --apply` does it.",
+        ours: "One for each core, or RPS over all of them: `ringrelay doctor --emit nic | bash -s -- eth0` shows what it would do, \
+               `--apply eth0` does it.",
         cost: "RPS wakes another core for packets.",
         sign: "`mpstat -P ALL 1` shows `%soft` on more than one core.",
         unless: "The traffic is less than what one core takes.",

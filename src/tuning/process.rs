@@ -46,10 +46,11 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         id: "open-files",
-        what: "Open files that the process may have: one for each client, and some. The relay takes as many as the hard limit \
-               lets it.",
+        what: "Open files that the process may have: one for each client, and some for the relay itself. It takes as many as the \
+               hard limit lets it, and lets in no more clients than they are enough for: who is above that is told so (503).",
         default: "1024, at most 4096 or 524288, by the distribution.",
-        ours: "1048576: the number of clients shall be bound by `--max-connections` and memory.",
+        ours: "1048576: the number of clients shall be bound by `--max-connections` and memory. For itself the relay keeps 25, 9 \
+               for each shard, and for those who are told that they are refused a 64th, at most 256 for each shard.",
         cost: "Nothing until they are opened.",
         sign: "`ringrelay doctor --pid $(pidof ringrelay)` sees the limit of the running relay.",
         unless: "-",

@@ -47,6 +47,7 @@ pub fn settings() -> FrontSettings {
         answer_timeout: PATIENCE,
         connections_max: 64,
         connections: Budget::new(usize::MAX),
+        refusals_max: 64,
         channels: Budget::new(usize::MAX),
         addresses: Addresses::new(AddressLimits::default()),
         trusted_proxies: TrustedProxies::default(),

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -292,6 +292,17 @@ impl Ended {
         assert!(!self.stderr.contains("panicked"), "a thread of the relay panicked:\n{}", self.stderr);
         assert_eq!(self.status.code(), Some(0), "the relay did not end with status 0: {self:?}");
     }
+}
+
+/// Why a relay says that it does not start: in the last line of its log, an error, and nowhere else.
+#[track_caller]
+pub fn complaint(output: &Output) -> String {
+    let log = String::from_utf8_lossy(&output.stdout);
+    let line = log.lines().last().unwrap_or_else(|| panic!("nothing was said: {output:?}"));
+    let event: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("no object: {output:?}"));
+    assert_eq!(event["level"], "ERROR", "{output:?}");
+    assert!(output.stderr.is_empty(), "it is said once: {output:?}");
+    event["message"].as_str().expect("a message").to_owned()
 }
 
 /// Two shards on a free port, and the rest from `flags`.

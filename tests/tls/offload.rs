@@ -10,7 +10,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::rig::{Files, Rig, Socket, message, websocket_over};
 use crate::support::noise;
-use crate::support::relay::{Relay, ringrelay};
+use crate::support::relay::{Relay, complaint, ringrelay};
 
 /// Whether the kernel has TLS, its module loaded: it counts in this file then.
 fn is_in_kernel() -> bool {
@@ -74,7 +74,7 @@ fn a_kernel_without_tls_is_refused_if_it_is_asked_for() {
         return;
     }
     let output = ringrelay().args(["serve", "--port", "0"]).args(flags).output().expect("a process");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let said = complaint(&output);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("ktls: on, but the kernel has no TLS here"), "{said}");
     assert!(said.contains("modprobe tls"), "{said}");

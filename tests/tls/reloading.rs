@@ -8,7 +8,7 @@ use tungstenite::Message;
 
 use crate::rig::{BOTH, Files, Rig, client_config, message};
 use crate::support::eventually;
-use crate::support::relay::ringrelay;
+use crate::support::relay::{complaint, ringrelay};
 
 #[test]
 fn a_reload_is_for_new_connections_and_drops_nobody() {
@@ -65,7 +65,7 @@ fn a_relay_without_its_certificate_does_not_start_and_says_why() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
-    let error = String::from_utf8(output.stderr).unwrap();
+    let error = complaint(&output);
     assert!(error.contains("ssl-key-path") && error.contains("no private key"), "{error}");
 }
 
