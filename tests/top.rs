@@ -54,6 +54,7 @@ fn the_busiest_channels_of_all_shards_come_first() {
     let shards = data["shards"].as_array().expect("a list");
     assert_eq!(shards.len(), 2);
     assert!(shards.iter().all(|shard| shard["messagesDelivered"].as_u64() > Some(4) && shard["clients"] == 1));
+    assert!(shards.iter().all(|shard| shard["cpuMicros"].as_u64() > Some(0)), "{shards:?}");
     assert!(data["complete"] == true && data["clients"] == json!([]));
     assert!(channels.iter().all(|channel| !data.to_string().contains(&channel.token)));
 }

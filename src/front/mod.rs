@@ -219,11 +219,13 @@ pub fn run(
     control: Control,
     on_start: impl FnOnce(),
 ) -> io::Result<()> {
+    let metrics = settings.metrics.add_front();
+    metrics.set_thread();
     let front = Rc::new(Front {
         live: Rc::new(Live::new(settings.connections_max)),
         registry,
         openapi: rest::document(&settings.public_url, settings.browser_only),
-        metrics: settings.metrics.add_front(),
+        metrics,
         settings,
         date: Cell::new((0, HttpDate::from_unix(0))),
     });
