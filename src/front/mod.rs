@@ -12,6 +12,7 @@ mod control;
 mod entrance;
 mod exchange;
 mod guard;
+mod lifecycle;
 mod listing;
 mod live;
 mod refusal;
@@ -230,7 +231,7 @@ pub fn run(
         date: Cell::new((0, HttpDate::from_unix(0))),
     });
     let shares = listeners.iter().any(|listener| listener.is_inherited);
-    let serving = accept::serve(listeners, front, control, on_start);
+    let serving = lifecycle::serve(listeners, front, control, on_start);
     if driver == Kind::Uring {
         match RuntimeBuilder::<IoUringDriver>::new().enable_timer().build() {
             Ok(mut runtime) => return runtime.block_on(serving),
