@@ -332,6 +332,25 @@ fn a_bomb_is_1009_at_once_and_nobody_else_feels_it() {
     expect_compressed(&mut neighbour, &long("after"));
 }
 
+/// Largest of what takes time and says nothing: refused early, and others are served meanwhile.
+#[test]
+fn a_message_of_nothing_but_empty_blocks_is_1007() {
+    let relay = start();
+    let channel = relay.create(json!({"pattern": "echo"}));
+    let mut neighbour = connect(&relay, &channel, OFFER);
+    for block in [&[0x03, 0x00][..], &[0x00, 0x00, 0x00, 0xff, 0xff]] {
+        let mut client = connect(&relay, &channel, OFFER);
+        client.send(&Frame::binary(block.repeat((1 << 20) / block.len())).reserved(RSV1));
+        neighbour.send(&compressed(&long("beside it")));
+        expect_compressed(&mut neighbour, &long("beside it"));
+        client.expect_close(1007);
+        // A few of them are what a client may write that flushes often.
+        let mut client = connect(&relay, &channel, OFFER);
+        client.send(&Frame::binary([&block.repeat(10), &deflate(b"said at last")[..]].concat()).reserved(RSV1));
+        client.expect_binary(b"said at last");
+    }
+}
+
 #[test]
 fn broken_data_is_1007() {
     let relay = start();

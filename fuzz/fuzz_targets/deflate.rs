@@ -30,6 +30,7 @@ fuzz_target!(|data: &[u8]| {
 fn inflated(input: &[u8]) {
     let (mut inflater, mut out) = (Inflater::new(), Vec::new());
     let first = inflater.inflate(input, MESSAGE_LEN_MAX, &mut out);
+    assert!(inflater.blocks() * 10 <= (input.len() + FLUSH_END.len()) * 8, "no block takes fewer than ten bits");
     assert!(out.capacity() as u64 <= MESSAGE_LEN_MAX + 1);
     let kept = out.clone();
     if first.is_ok() {

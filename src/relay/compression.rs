@@ -183,8 +183,8 @@ impl Relay {
         let mut message = std::mem::take(&mut self.codec.inflated);
         let inflater = self.codec.inflater.get_or_insert_default();
         let inflated = inflater.inflate(compressed, self.limits.message_len_max, &mut message);
-        // Also what turns out to be too large has taken its time.
-        self.made_len += message.len();
+        // Also what turns out to be too large or broken has taken its time.
+        self.made_len += inflating_len(compressed.len(), inflater.blocks(), message.len());
         match inflated.map_err(CloseCode::from).and_then(|()| kind.check(&message)) {
             Ok(()) => self.deliver(now, slot, kind, &message),
             Err(code) => self.end(now, slot, code),
@@ -265,6 +265,11 @@ impl Relay {
     }
 }
 
+/// What it counts in a turn to inflate a message of `len` bytes that come in so many blocks to `inflated_len` bytes.
+fn inflating_len(len: usize, blocks: usize, inflated_len: usize) -> usize {
+    INFLATING_LEN_MIN + len + blocks * BLOCK_LEN + inflated_len
+}
+
 /// What it counts in a turn to compress a message of `len` bytes once.
 pub(super) fn compressing_len(len: usize) -> usize {
     if len < COMPRESS_LEN_MIN { 0 } else { len + COMPRESSING_LEN_MIN }
@@ -273,6 +278,12 @@ pub(super) fn compressing_len(len: usize) -> usize {
 /// What the beginning of a message costs its compressor, in bytes that it compresses in the same time: 200 bytes took 23 µs,
 /// 1 KiB 27 µs and 16 KiB 125 µs, most of it to empty the hash tables.
 const COMPRESSING_LEN_MIN: usize = 3 * 1024;
+
+/// What a message costs its inflater however short it is, and what each block costs, in bytes that are inflated in the same
+/// time. In a test build long messages took 1.5 to 2 ns a byte, one of 100 bytes 1.3 µs, and an empty block 0.03 µs, or 0.5 µs with
+/// codes of its own.
+const INFLATING_LEN_MIN: usize = 512;
+const BLOCK_LEN: usize = 1024;
 
 /// Memory that the codec keeps for each kind of message, in bytes.
 const MEMORY_KEPT: usize = 64 * 1024;

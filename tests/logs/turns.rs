@@ -47,6 +47,40 @@ fn a_turn_ends_when_what_is_to_be_compressed_fills_it() {
     assert_eq!(taken_in_a_turn(Pattern::PushPull, &[None, small]), once);
 }
 
+/// So many messages of a client that agreed on compression, each of this payload, in a channel that compresses nothing: how many
+/// one turn takes.
+fn inflated_in_a_turn(payload: &[u8], messages: usize) -> usize {
+    let mut rig = Rig::new(1 << 30, |spec| spec.exclude_sender = true);
+    rig.join(Some(Window::Full));
+    rig.settle();
+    let mut frame = match u8::try_from(payload.len()) {
+        Ok(len @ ..126) => vec![0xc2, 0x80 | len],
+        _ => vec![0xc2, 0xfe, (payload.len() >> 8) as u8, payload.len() as u8],
+    };
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    let mut all = frame.repeat(messages);
+    let taken = rig.relay.receive(Time::ZERO, rig.readers[0].id, &mut all);
+    assert_eq!(taken % frame.len(), 0);
+    assert!(rig.relay.is_open(rig.readers[0].id), "nothing is wrong with them");
+    taken / frame.len()
+}
+
+/// What is inflated to nothing takes its time too.
+#[test]
+fn a_turn_ends_when_inflating_fills_it_whatever_comes_of_that() {
+    const BLOCK: usize = 1024;
+    const MESSAGE: usize = 512;
+    // A message of nothing.
+    assert_eq!(inflated_in_a_turn(&[0x00], 10_000), TURN_LEN_MAX.div_ceil(MESSAGE + 1));
+    // A hundred blocks that are stored and hold nothing; the last becomes one with what ends every message.
+    let stored = [[0x00, 0x00, 0x00, 0xff, 0xff].repeat(100), vec![0x00]].concat();
+    assert_eq!(inflated_in_a_turn(&stored, 100), TURN_LEN_MAX.div_ceil(MESSAGE + stored.len() + 100 * BLOCK));
+    // Sixteen last ones, each the begin of a stream.
+    let last = [[0x03, 0x00].repeat(16), vec![0x00]].concat();
+    assert_eq!(inflated_in_a_turn(&last, 1000), TURN_LEN_MAX.div_ceil(MESSAGE + last.len() + 16 * BLOCK));
+}
+
 /// A message is inflated to more than a send carries: who reads all that it is sent, turn by turn, must not fall behind.
 #[test]
 fn what_is_inflated_comes_in_no_faster_than_it_goes_out() {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use flate2::{Decompress, FlushDecompress, Status};
+use zlib_rs::{Inflate, InflateFlush, Status};
 
 use crate::ws::CloseCode;
 
@@ -29,7 +29,10 @@ impl From<InflateError> for CloseCode {
 /// Inflates messages, each for itself, whatever window they were compressed with. Its window is large, so a
 /// shard has one, not a connection.
 pub struct Inflater {
-    inflate: Decompress,
+    inflate: Inflate,
+    /// Blocks of the last message, as far as it was read, and how many of them were last ones.
+    blocks: usize,
+    last_blocks: usize,
 }
 
 /// An empty block that is the last of its stream. It is put behind every message: the stream ends with it, unless the
@@ -39,9 +42,17 @@ const LAST_BLOCK: [u8; 5] = [0x01, 0x00, 0x00, 0xff, 0xff];
 /// The least by which the output grows, in bytes; otherwise it doubles.
 const GROWTH_MIN: usize = 1024;
 
+/// Last blocks that a message may have within: a compressor has no reason for more than one.
+const LAST_BLOCKS_MAX: usize = 16;
+
+/// Blocks that a message may have whatever it is inflated to, and the bytes that pay for each further one. A compressor that is not
+/// made to flush writes none for less than 127 bytes; one that is writes two each time.
+const BLOCKS_MIN: usize = 16 * 1024;
+const BLOCK_LEN_MIN: usize = 127;
+
 impl Inflater {
     pub fn new() -> Inflater {
-        Inflater { inflate: Decompress::new_with_window_bits(false, Window::Full.bits()) }
+        Inflater { inflate: Inflate::new(false, Window::Full.bits()), blocks: 0, last_blocks: 0 }
     }
 
     /// Inflates a message of at most `len_max` bytes; what stood in `out` is replaced. `out` never grows to more than twice
@@ -51,43 +62,79 @@ impl Inflater {
     /// The message is too large or broken. What `out` holds then is of no use.
     pub fn inflate(&mut self, compressed: &[u8], len_max: u64, out: &mut Vec<u8>) -> Result<(), InflateError> {
         out.clear();
+        (self.blocks, self.last_blocks) = (0, 0);
         if compressed.is_empty() {
             // An empty message should be one byte (section 7.2.3.6), but some compressors write nothing for nothing.
             return Ok(());
         }
         self.inflate.reset(false);
-        self.feed(compressed, len_max, out)?;
-        self.feed(&FLUSH_END, len_max, out)?;
-        if self.feed(&LAST_BLOCK, len_max, out)? { Ok(()) } else { Err(InflateError::Broken) }
+        let mut len = 0;
+        let outcome = self.read(compressed, len_max, out, &mut len);
+        out.truncate(len);
+        outcome
     }
 
-    /// Inflates the next part of a message; whether it ended with a last block.
-    fn feed(&mut self, mut part: &[u8], len_max: u64, out: &mut Vec<u8>) -> Result<bool, InflateError> {
+    /// Blocks of the last message, as far as it was read: each takes time, be there anything in it or not.
+    pub fn blocks(&self) -> usize {
+        self.blocks
+    }
+
+    fn read(
+        &mut self,
+        compressed: &[u8],
+        len_max: u64,
+        out: &mut Vec<u8>,
+        len: &mut usize,
+    ) -> Result<(), InflateError> {
+        self.feed(compressed, InflateFlush::Block, len_max, out, len)?;
+        self.feed(&FLUSH_END, InflateFlush::Block, len_max, out, len)?;
+        // To its end, and not to that of the block before it.
+        let is_over = self.feed(&LAST_BLOCK, InflateFlush::NoFlush, len_max, out, len)?;
+        if is_over { Ok(()) } else { Err(InflateError::Broken) }
+    }
+
+    /// Inflates the next part of a message behind the first `len` bytes of `out`; whether it ended with a last block.
+    fn feed(
+        &mut self,
+        mut part: &[u8],
+        flush: InflateFlush,
+        len_max: u64,
+        out: &mut Vec<u8>,
+        len: &mut usize,
+    ) -> Result<bool, InflateError> {
         loop {
-            if out.len() == out.capacity() {
-                let room = len_max.saturating_add(1).saturating_sub(out.len() as u64);
-                let growth = usize::try_from(room).unwrap_or(usize::MAX).min(out.len().max(GROWTH_MIN));
+            if *len == out.len() {
+                let room = len_max.saturating_add(1).saturating_sub(*len as u64);
+                let growth = usize::try_from(room).unwrap_or(usize::MAX).min((*len).max(GROWTH_MIN));
                 out.reserve_exact(growth);
+                out.resize(*len + growth, 0);
             }
-            let (taken, written) = (self.inflate.total_in(), out.len());
-            let status = self.inflate.decompress_vec(part, out, FlushDecompress::None);
-            let status = status.map_err(|_| InflateError::Broken)?;
-            let taken = (self.inflate.total_in() - taken) as usize;
-            part = &part[taken..];
-            if out.len() as u64 > len_max {
+            let (total_in, total_out) = (self.inflate.total_in(), self.inflate.total_out());
+            let status = self.inflate.decompress(part, &mut out[*len..], flush).map_err(|_| InflateError::Broken)?;
+            part = &part[(self.inflate.total_in() - total_in) as usize..];
+            *len += (self.inflate.total_out() - total_out) as usize;
+            if *len as u64 > len_max {
                 return Err(InflateError::TooLarge);
             }
             match status {
                 Status::StreamEnd if part.is_empty() => return Ok(true),
                 // A message may have last blocks within (section 7.2.3.4); what follows one is a stream of its own.
-                Status::StreamEnd => self.inflate.reset(false),
-                Status::Ok | Status::BufError if out.len() == out.capacity() => {}
-                Status::Ok | Status::BufError if part.is_empty() => return Ok(false),
-                // Neither input nor room is missing.
-                Status::Ok | Status::BufError if taken == 0 && out.len() == written => {
-                    return Err(InflateError::Broken);
+                Status::StreamEnd => {
+                    self.last_blocks += 1;
+                    if self.last_blocks > LAST_BLOCKS_MAX {
+                        return Err(InflateError::Broken);
+                    }
+                    self.inflate.reset(false);
                 }
-                Status::Ok | Status::BufError => {}
+                Status::Ok | Status::BufError if *len == out.len() => {}
+                Status::Ok | Status::BufError if part.is_empty() => return Ok(false),
+                // Neither input nor room is missing: a block is over.
+                Status::Ok | Status::BufError => {
+                    self.blocks += 1;
+                    if self.blocks > BLOCKS_MIN + *len / BLOCK_LEN_MIN {
+                        return Err(InflateError::Broken);
+                    }
+                }
             }
         }
     }

@@ -148,6 +148,78 @@ fn data_that_no_compressor_writes_is_broken() {
     assert_eq!(CloseCode::from(InflateError::TooLarge).code(), Some(1009));
 }
 
+/// Blocks without anything in them, as bits, the first to be read first: of one that is stored, one with the fixed codes, and
+/// one with codes of its own, of which there is but that for its end.
+fn empty_blocks() -> [Vec<bool>; 3] {
+    let bits = |fields: &[(u32, u32)]| {
+        fields.iter().flat_map(|(value, len)| (0..*len).map(move |bit| value >> bit & 1 == 1)).collect::<Vec<_>>()
+    };
+    // Up to the last of 18 lengths in the order of section 3.2.7 of RFC 1951: those of 18 (the third) and 1 (the last) are 1.
+    let mut code_lengths = vec![(0, 3); 18];
+    (code_lengths[2], code_lengths[17]) = ((1, 3), (1, 3));
+    // 138 and 118 lengths of 0, then that of the end, and one of a distance.
+    let lengths = [(1, 1), (138 - 11, 7), (1, 1), (118 - 11, 7), (0, 1), (0, 1)];
+    let own = [&[(0, 1), (2, 2), (0, 5), (0, 5), (14, 4)][..], &code_lengths, &lengths, &[(0, 1)]].concat();
+    // What is stored begins with a whole byte.
+    [bits(&[(0, 8), (0, 16), (0xffff, 16)]), bits(&[(0, 1), (1, 2), (0, 7)]), bits(&own)]
+}
+
+/// So many of the block, and a message's end behind them.
+fn repeated(block: &[bool], blocks: usize) -> Vec<u8> {
+    let bits: Vec<bool> = block.repeat(blocks).into_iter().chain([false; 3]).collect();
+    bits.chunks(8).map(|byte| byte.iter().rev().fold(0, |byte, bit| byte << 1 | u8::from(*bit))).collect()
+}
+
+#[test]
+fn empty_blocks_are_counted_and_refused_when_there_are_many() {
+    let (mut inflater, mut out) = (Inflater::new(), Vec::new());
+    for block in empty_blocks() {
+        for blocks in [1, 2, 7, 1000, 16_000] {
+            let message = repeated(&block, blocks);
+            assert_eq!(inflater.inflate(&message, 1 << 20, &mut out), Ok(()), "{blocks} of {}", block.len());
+            assert!(out.is_empty());
+            assert!(inflater.blocks().abs_diff(blocks) <= 1, "{} of {blocks}", inflater.blocks());
+        }
+        for blocks in [16_400, 90_000] {
+            let message = repeated(&block, blocks);
+            assert_eq!(inflater.inflate(&message, 1 << 20, &mut out), Err(InflateError::Broken));
+            assert!(inflater.blocks() < 16_400, "it is not read to its end");
+        }
+        assert_eq!(inflater.inflate(&client_compress(b"and on", 6, 15), 100, &mut out), Ok(()));
+        assert_eq!(out, b"and on");
+        assert!(inflater.blocks() <= 1, "those of the message before do not count");
+    }
+}
+
+#[test]
+fn a_few_last_blocks_may_stand_in_a_message() {
+    let last = |blocks: usize| [&[0x03, 0x00].repeat(blocks)[..], &[0x00]].concat();
+    for blocks in [1, 2, 16] {
+        assert_eq!(inflated(&last(blocks), 0), Ok(vec![]), "{blocks}");
+    }
+    for blocks in [17, 500_000] {
+        assert_eq!(inflated(&last(blocks), 1 << 20), Err(InflateError::Broken), "{blocks}");
+    }
+    let filled = [0x4b, 0x04, 0x00].repeat(17);
+    assert_eq!(inflated(&[&filled[..48], &[0x00]].concat(), 16), Ok(b"a".repeat(16)));
+    assert_eq!(inflated(&[&filled[..], &[0x00]].concat(), 17), Err(InflateError::Broken));
+}
+
+/// With the least memory zlib ends a block every 127 symbols, and who flushes writes two blocks each time.
+#[test]
+fn compressors_with_many_blocks_are_understood() {
+    let payload: Vec<u8> = (0..1_u32 << 20).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let stored = client_compress(&payload, 0, 15);
+    let mut flushed = Vec::with_capacity(1 << 20);
+    let mut deflate = Compress::new(Compression::new(6), false);
+    for part in payload[..80_000].chunks(10) {
+        deflate.compress_vec(part, &mut flushed, FlushCompress::Sync).expect("a compressor takes anything");
+    }
+    flushed.truncate(flushed.len() - FLUSH_END.len());
+    assert!(inflated(&stored, 1 << 20) == Ok(payload.clone()));
+    assert!(inflated(&flushed, 1 << 20) == Ok(payload[..80_000].to_vec()));
+}
+
 /// The frames of a client that sends `payload` as one message in fragments of at most `len` bytes.
 fn fragments(first: u8, payload: &[u8], len: usize) -> Vec<u8> {
     let mask = [9, 99, 199, 3];
@@ -308,6 +380,8 @@ proptest! {
         let (mut inflater, mut out) = (Inflater::new(), Vec::new());
         for data in [&data, &compressed] {
             let result = inflater.inflate(data, len_max, &mut out);
+            // None takes fewer than ten bits.
+            prop_assert!(inflater.blocks() * 10 <= (data.len() + 4) * 8);
             prop_assert!(out.capacity() as u64 <= len_max + 1);
             prop_assert!(result.is_err() || out.len() as u64 <= len_max);
         }
