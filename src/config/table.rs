@@ -244,7 +244,7 @@ pub const SETTINGS: &[Setting] = &[
         "byte-rate",
         per_second(),
         Text("0"),
-        "Bytes a second that a client may send; over it: 1008; 0 = no limit.",
+        "Bytes a second that a client may send, without what TLS adds; over it: 1008; 0 = no limit.",
     ),
     setting(
         "connection-rate",

@@ -117,7 +117,7 @@ pub struct Relay {
     cancels: Vec<u32>,
     /// Outputs that are not sends, in order.
     outputs: Vec<Output>,
-    /// Bytes that were taken in since the last drain.
+    /// Bytes that were taken in since the last drain, and what opening them cost ([`charge`](Self::charge)).
     taken_len: usize,
     /// Bytes that were made of what was taken in, and are many times as long or take as much time: the errors that clients
     /// were told, what was inflated, and what is compressed. What is over a turn's fill counts in the turns after it.
@@ -317,6 +317,11 @@ impl Relay {
     /// Whether so much was taken in since the last drain that it is to be sent before there is more.
     pub fn turn_is_full(&self) -> bool {
         self.taken_len + self.made_len >= TURN_LEN_MAX
+    }
+
+    /// Counts towards the turn what it cost to get at what clients sent, as so many bytes taken in.
+    pub fn charge(&mut self, len: usize) {
+        self.taken_len += len;
     }
 
     /// How many channels there are.

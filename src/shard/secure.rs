@@ -111,7 +111,7 @@ pub(super) fn receive(
     tls: &mut Secure,
     bytes: &mut [u8],
 ) -> (usize, bool) {
-    let (used, taken) = tls.take_in(bytes, |data| relay.receive(now, client, data));
+    let (used, taken) = tls.take_in(now, relay, client, bytes);
     match taken {
         Taken::All => (used, true),
         Taken::Full => (used, false),
@@ -201,14 +201,13 @@ impl Secure {
         self.session.is_read_closed()
     }
 
-    /// Opens `bytes` and gives what they say to `relay`, which says how much of it it takes. Returns how many of `bytes`
-    /// are done with.
-    pub(super) fn take_in(&mut self, bytes: &mut [u8], mut relay: impl FnMut(&mut [u8]) -> usize) -> (usize, Taken) {
+    /// Opens `bytes` and gives what they say to `relay`, until its turn is full. Returns how many of `bytes` are done with.
+    fn take_in(&mut self, now: Time, relay: &mut Relay, client: ClientId, bytes: &mut [u8]) -> (usize, Taken) {
         let mut used = 0;
         while !self.is_broken {
             match self.opened.take() {
                 Some(Unread::InPlace { len, behind }) => {
-                    let taken = relay(&mut bytes[used..used + len]);
+                    let taken = relay.receive(now, client, &mut bytes[used..used + len]);
                     used += taken;
                     if taken < len {
                         self.opened = Some(Unread::InPlace { len: len - taken, behind });
@@ -217,7 +216,7 @@ impl Secure {
                     used += behind;
                 }
                 Some(Unread::Parted { from, to }) => {
-                    let taken = relay(&mut self.session.parted()[from..to]);
+                    let taken = relay.receive(now, client, &mut self.session.parted()[from..to]);
                     if from + taken < to {
                         self.opened = Some(Unread::Parted { from: from + taken, to });
                         return (used, Taken::Full);
@@ -225,7 +224,13 @@ impl Secure {
                 }
                 None => {}
             }
-            match self.session.open(&mut bytes[used..]) {
+            // Records may cost much and say nothing.
+            if relay.turn_is_full() && used < bytes.len() {
+                return (used, Taken::Full);
+            }
+            let opened = self.session.open(&mut bytes[used..]);
+            relay.charge(self.session.take_toll());
+            match opened {
                 Ok(Opened::Data { data, end }) => {
                     used += data.start;
                     self.opened = Some(Unread::InPlace { len: data.len(), behind: end - data.end });
@@ -398,3 +403,6 @@ impl Secure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,6 +46,8 @@ pub enum RecordError {
     Malformed,
     /// More records without data, one after the other, than anyone sends who has something to say.
     NothingButControl,
+    /// More key updates than the data between them is worth.
+    TooManyKeys,
     /// The peer's own alert ended the session.
     PeerAlert,
     /// A key of TLS 1.2 has sealed as many records as it may, and there is no other.
@@ -62,7 +64,9 @@ impl RecordError {
         Some(match self {
             RecordError::Overflow => AlertDescription::RecordOverflow,
             RecordError::BadMac => AlertDescription::BadRecordMac,
-            RecordError::Unexpected | RecordError::NothingButControl => AlertDescription::UnexpectedMessage,
+            RecordError::Unexpected | RecordError::NothingButControl | RecordError::TooManyKeys => {
+                AlertDescription::UnexpectedMessage
+            }
             RecordError::Malformed => AlertDescription::DecodeError,
             RecordError::PeerAlert => return None,
             RecordError::KeyWornOut | RecordError::KeyStays => AlertDescription::CloseNotify,
@@ -79,6 +83,7 @@ impl fmt::Display for RecordError {
             RecordError::Unexpected => "a record of a kind that may not come here",
             RecordError::Malformed => "a message that cannot be read",
             RecordError::NothingButControl => "too many records without data",
+            RecordError::TooManyKeys => "more key updates than the data is worth",
             RecordError::PeerAlert => "the peer ended the session with an alert",
             RecordError::KeyWornOut => "the key has sealed as many records as it may",
             RecordError::KeyStays => "the kernel takes no further key",

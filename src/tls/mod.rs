@@ -14,7 +14,7 @@ mod record;
 mod send_key;
 mod session;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use certificate::{Acceptor, CertificateError};
 pub use error::{HandshakeError, RecordError};

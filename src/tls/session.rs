@@ -29,6 +29,12 @@ pub struct Session {
     is_parted_open: bool,
     /// Records without data since the last one with some.
     control_in_a_row: u8,
+    /// Key updates that the peer may send before there is more data.
+    renewals_left: u64,
+    /// Bytes of data opened that have not paid for a key update yet.
+    renewal_len: u64,
+    /// What opening has cost since [`take_toll`](Self::take_toll), besides the data.
+    toll: usize,
     /// The peer has asked for our next key.
     pub(super) owes_key_update: bool,
     /// An alert to be sent before the end; nothing is sealed behind it.
@@ -81,6 +87,9 @@ impl Session {
             parted: Vec::new(),
             is_parted_open: false,
             control_in_a_row: 0,
+            renewals_left: RENEWALS_MAX,
+            renewal_len: 0,
+            toll: 0,
             owes_key_update: false,
             farewell: None,
             is_read_closed: false,
@@ -137,6 +146,12 @@ impl Session {
         Ok(Opened::Closed)
     }
 
+    /// What opening has cost since this was last asked, in bytes of data that are taken in as fast: what records hold besides
+    /// data, and more for each of them and for each key update.
+    pub fn take_toll(&mut self) -> usize {
+        std::mem::take(&mut self.toll)
+    }
+
     /// The record that came in parts, opened, after [`Opened::Parted`].
     pub fn parted(&mut self) -> &mut [u8] {
         debug_assert!(self.is_parted_open);
@@ -174,8 +189,10 @@ impl Session {
         }
         let (kind, start, len) = self.opener.open(header, record)?;
         let data = start..start + len;
+        self.toll += header.len - len + RECORD_TOLL;
         if kind == ContentType::ApplicationData && len > 0 {
             self.control_in_a_row = 0;
+            self.renewal_len += len as u64;
             return Ok(Some(data));
         }
         self.control_in_a_row += 1;
@@ -213,9 +230,20 @@ impl Session {
             1 => self.owes_key_update = true,
             _ => return Err(RecordError::Malformed),
         }
+        self.pay_for_renewal()?;
         let secrets = self.keys.update_rx_secret().map_err(|_| RecordError::Internal)?;
         let suite = self.keys.negotiated_cipher_suite();
         self.opener = Opener::new(suite, secrets).ok_or(RecordError::Internal)?;
+        Ok(())
+    }
+
+    /// Counts a key update of the peer's.
+    fn pay_for_renewal(&mut self) -> Result<(), RecordError> {
+        self.toll += RENEWAL_TOLL;
+        let earned = self.renewal_len / RENEWAL_LEN_MIN;
+        self.renewal_len %= RENEWAL_LEN_MIN;
+        let left = (self.renewals_left + earned).min(RENEWALS_MAX);
+        self.renewals_left = left.checked_sub(1).ok_or(RecordError::TooManyKeys)?;
         Ok(())
     }
 
@@ -353,6 +381,16 @@ const RECORDS_MAX: usize = 8;
 
 /// Records without data in a row that a peer may send: it has no reason for more than one or two.
 const CONTROL_IN_A_ROW_MAX: u8 = 16;
+
+/// Key updates that a peer may send without data worth them, and the bytes of data that are worth one: a record's. Keys last for
+/// millions of records, so nobody needs as many.
+const RENEWALS_MAX: u64 = 16;
+const RENEWAL_LEN_MIN: u64 = DATA_LEN_MAX as u64;
+
+/// What opening a record costs however little is in it, and what a key update costs besides, in bytes of data. In a test build
+/// a record of one byte took 0.14 µs, a key update 3.6 µs and full records 1.3 to 2 ns a byte.
+const RECORD_TOLL: usize = 64;
+const RENEWAL_TOLL: usize = 4 * 1024;
 
 /// The type of the message (RFC 8446, section 4).
 const KEY_UPDATE: u8 = 24;

@@ -88,7 +88,7 @@ fn suite(version: ProtocolVersion) -> SupportedCipherSuite {
 }
 
 /// What the client has to send, all of it.
-fn from_client(client: &mut ClientConnection) -> Vec<u8> {
+pub(crate) fn from_client(client: &mut ClientConnection) -> Vec<u8> {
     let mut bytes = Vec::new();
     while client.wants_write() {
         client.write_tls(&mut bytes).unwrap();
@@ -138,7 +138,7 @@ fn shake_hands(acceptor: &Acceptor, client: &mut ClientConnection, step: usize, 
     }
 }
 
-fn connect(version: ProtocolVersion) -> (Session, ClientConnection) {
+pub(crate) fn connect(version: ProtocolVersion) -> (Session, ClientConnection) {
     let files = Files::new(&format!("{version:?}-{:?}", std::thread::current().id()));
     let mut client = client(files.client_config(suite(version)));
     let (session, rest) = shake_hands(&files.load().unwrap(), &mut client, usize::MAX, b"");
@@ -289,9 +289,9 @@ fn keys_are_renewed_when_the_client_asks() {
     let (mut session, mut client) = connect(ProtocolVersion::TLSv1_3);
     for round in 0..40 {
         client.refresh_traffic_keys().unwrap();
-        client.writer().write_all(b"with the next key").unwrap();
+        client.writer().write_all(&noise(16 << 10)).unwrap();
         let wire = from_client(&mut client);
-        assert_eq!(open(&mut session, &wire, 11).unwrap(), b"with the next key", "round {round}");
+        assert_eq!(open(&mut session, &wire, 11).unwrap(), noise(16 << 10), "round {round}");
         if round % 3 == 0 {
             assert!(session.has_control());
             let (sealed, _) =
@@ -377,6 +377,49 @@ fn who_only_renews_keys_is_cut() {
         wire.extend(from_client(&mut client));
     }
     assert_eq!(open(&mut session, &wire, usize::MAX), Err(RecordError::NothingButControl));
+}
+
+#[test]
+fn who_renews_keys_with_little_data_between_is_cut() {
+    for (len, bytes_between) in [(16, 1), (17, 1100), (32, 8 << 10)] {
+        let (mut session, mut client) = connect(ProtocolVersion::TLSv1_3);
+        for round in 0..=len {
+            client.writer().write_all(&noise(bytes_between)).unwrap();
+            client.refresh_traffic_keys().unwrap();
+            let opened = open(&mut session, &from_client(&mut client), usize::MAX).map(|data| data.len());
+            let expected = if round < len { Ok(bytes_between) } else { Err(RecordError::TooManyKeys) };
+            assert_eq!(opened, expected, "{bytes_between} bytes, round {round}");
+        }
+        let (sealed, _) = seal(&mut session, &mut Pieces::new());
+        let alert = rustls::Error::AlertReceived(AlertDescription::UnexpectedMessage);
+        assert_eq!(to_client(&mut client, &sealed), Err(alert));
+    }
+}
+
+#[test]
+fn what_opening_costs_besides_the_data_is_told_once() {
+    for version in BOTH {
+        let (mut session, mut client) = connect(version);
+        session.take_toll();
+        client.writer().write_all(&noise(1000)).unwrap();
+        let wire = from_client(&mut client);
+        open(&mut session, &wire, 7).unwrap();
+        let toll = session.take_toll();
+        assert!(toll > wire.len() - 1000 && toll < 200, "{version:?}: {toll}");
+        assert_eq!(session.take_toll(), 0);
+        let mut wire = Vec::new();
+        for byte in noise(1000) {
+            client.writer().write_all(&[byte]).unwrap();
+            wire.extend(from_client(&mut client));
+        }
+        open(&mut session, &wire, usize::MAX).unwrap();
+        assert_eq!(session.take_toll(), wire.len() - 1000 + 1000 * (toll - (wire.len() / 1000 - 1)), "{version:?}");
+    }
+    let (mut session, mut client) = connect(ProtocolVersion::TLSv1_3);
+    session.take_toll();
+    client.refresh_traffic_keys().unwrap();
+    open(&mut session, &from_client(&mut client), usize::MAX).unwrap();
+    assert!(session.take_toll() > 4 << 10, "a key update is worth many records");
 }
 
 #[test]

@@ -158,7 +158,7 @@ fn a_client_that_asks_for_the_next_key_gets_it_or_the_end() {
     socket.send(Message::from("first key")).unwrap();
     assert_eq!(message(&mut socket), Message::from("first key"));
     let mut rounds = 0;
-    let ended = (0..20).any(|round| {
+    let ended = (0..12).any(|round| {
         let stream = socket.get_mut();
         stream.conn.refresh_traffic_keys().unwrap();
         stream.flush().unwrap();
@@ -181,14 +181,14 @@ fn a_client_that_asks_for_the_next_key_gets_it_or_the_end() {
     let log = rig.relay.end(Signal::TERM).stdout;
     // Only a kernel that seals TLS 1.3 and takes one key alone cannot go on.
     assert_eq!(ended, log.contains("\"tls_13\":true") && log.contains("\"rekeys\":false"), "{log}");
-    assert_eq!(rounds, if ended { 0 } else { 19 });
+    assert_eq!(rounds, if ended { 0 } else { 11 });
 }
 
 #[test]
 fn auto_never_ends_a_connection_for_a_key() {
     let rig = Rig::start_with(&["--ktls", "auto"]);
     let mut socket = rig.websocket(&rig.channel("echo"), &TLS13);
-    for round in 0..20 {
+    for round in 0..12 {
         let stream = socket.get_mut();
         stream.conn.refresh_traffic_keys().unwrap();
         stream.flush().unwrap();

@@ -7,6 +7,7 @@ use rustls::{AlertDescription, Error};
 use tungstenite::Message;
 
 use crate::rig::{BOTH, Rig, Socket, message};
+use crate::support::frame::Frame;
 
 /// Writes bytes past the client's TLS.
 fn write_raw(socket: &mut Socket, bytes: &[u8]) {
@@ -123,6 +124,71 @@ fn who_only_renews_keys_is_cut() {
         }
     }
     rig.await_clients(&channel, 0);
+}
+
+/// What the client has sealed and not sent.
+fn sealed(socket: &mut Socket) -> Vec<u8> {
+    let (conn, mut bytes) = (&mut socket.get_mut().conn, Vec::new());
+    while conn.wants_write() {
+        conn.write_tls(&mut bytes).unwrap();
+    }
+    bytes
+}
+
+/// Bytes, each in a record of its own; behind each a key update, if that is wanted.
+fn in_records_of_a_byte(socket: &mut Socket, bytes: &[u8], renews: bool) -> Vec<u8> {
+    let mut records = Vec::new();
+    for byte in bytes {
+        socket.get_mut().conn.writer().write_all(&[*byte]).unwrap();
+        if renews {
+            socket.get_mut().conn.refresh_traffic_keys().unwrap();
+        }
+        records.extend(sealed(socket));
+    }
+    records
+}
+
+#[test]
+fn who_renews_keys_between_single_bytes_is_cut_and_holds_up_nobody() {
+    let rig = Rig::start_with(&["--shards", "1"]);
+    let channel = rig.channel("echo");
+    let mut neighbour = rig.websocket(&channel, &TLS13);
+    let mut socket = rig.websocket(&channel, &TLS13);
+    // Sixteen in all are nobody's harm, and what is said between them is heard.
+    let frame = Frame::binary(*b"ten bytes!").encode();
+    let renewing = in_records_of_a_byte(&mut socket, &frame, true);
+    assert_eq!(frame.len(), 16);
+    write_raw(&mut socket, &renewing);
+    assert_eq!(message(&mut socket), Message::from(b"ten bytes!".to_vec()));
+    let flood = in_records_of_a_byte(&mut socket, &frame.repeat(100), true);
+    // It may be cut in the middle of that.
+    let _ = socket.get_mut().sock.write_all(&flood);
+    neighbour.send(Message::from("beside it")).unwrap();
+    assert_eq!(message(&mut neighbour), Message::from("beside it"));
+    rig.await_clients(&channel, 1);
+}
+
+/// Turns that the relay's only shard has taken.
+fn turns(rig: &Rig) -> u64 {
+    let metrics = rig.request(rig.config(&TLS13), "GET", "/metrics", "").1;
+    let line =
+        metrics.lines().find(|line| line.starts_with("ringrelay_shard_turn_seconds_count")).expect("a histogram");
+    line.rsplit(' ').next().and_then(|count| count.parse().ok()).expect("a number")
+}
+
+#[test]
+fn records_of_a_byte_take_as_many_turns_as_they_are_work() {
+    const LEN: usize = 60_000;
+    let rig = Rig::start_with(&["--shards", "1"]);
+    let channel = rig.channel("echo");
+    let mut socket = rig.websocket(&channel, &TLS13);
+    let records = in_records_of_a_byte(&mut socket, &Frame::binary(vec![7; LEN]).encode(), false);
+    let before = turns(&rig);
+    write_raw(&mut socket, &records);
+    assert!(message(&mut socket) == Message::from(vec![7; LEN]));
+    // 23 bytes each, which count as 87 with one of data; a turn takes 256 KiB.
+    let least = (LEN * 87 / (256 << 10)) as u64;
+    assert!(turns(&rig) - before >= least, "{} turns, {least} at least", turns(&rig) - before);
 }
 
 #[test]
