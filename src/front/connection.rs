@@ -404,7 +404,7 @@ impl Connection {
     /// sends. Closed at once, with bytes unread, the socket would be reset, and the client could lose the answer.
     async fn linger(mut self) {
         drop(mem::take(&mut self.received));
-        if self.stream.shutdown().await.is_ok() {
+        if self.stream.shutdown(self.front.settings.answer_timeout).await.is_ok() {
             drain(self.stream.socket()).await;
         }
     }

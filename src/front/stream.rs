@@ -93,15 +93,12 @@ impl Stream {
         }
     }
 
-    /// Says that nothing more will come.
-    pub(super) async fn shutdown(&mut self) -> io::Result<()> {
-        if let Stream::Tls(stream) = self {
-            stream.session.close();
-        }
-        self.write_all(Vec::new()).await?;
+    /// Says that nothing more will come. A client that does not read gets `time` until there is room for that.
+    pub(super) async fn shutdown(&mut self, time: Duration) -> io::Result<()> {
         match self {
             Stream::Plain(socket) => socket.shutdown().await,
-            Stream::Tls(stream) => stream.socket.shutdown().await,
+            // Boxed: it would make the future of every connection larger.
+            Stream::Tls(stream) => Box::pin(timeout(time, stream.shutdown())).await?,
         }
     }
 
@@ -148,6 +145,14 @@ impl TlsStream {
             self.data = Vec::new();
         }
         (Ok(len), buffer)
+    }
+
+    async fn shutdown(&mut self) -> io::Result<()> {
+        self.session.close();
+        let mut farewell = Vec::new();
+        self.session.seal_bytes(&[], &mut farewell).map_err(io::Error::other)?;
+        self.socket.write_all(farewell).await.0?;
+        self.socket.shutdown().await
     }
 
     /// Sends the alert of a session that cannot go on, and sees to it that the client can read it.
@@ -261,3 +266,51 @@ const RECEIVE_LEN: usize = 2 << 10;
 const LINGER_TIME: Duration = Duration::from_secs(1);
 const LINGER_LEN_MAX: usize = 1 << 20;
 const LINGER_RECEIVE_LEN: usize = 16 << 10;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use monoio::{LegacyDriver, RuntimeBuilder};
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustls::ProtocolVersion;
+
+    use super::*;
+    use crate::tls::tests::connect;
+
+    /// Writes until no byte fits any more, and goes on not to: what is on its way to the peer's buffer makes room yet.
+    fn fill(socket: &mut std::net::TcpStream) {
+        let is_full = |written: io::Result<usize>| {
+            written.is_err_and(|error| {
+                assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                true
+            })
+        };
+        loop {
+            while !is_full(socket.write(&[0; 1 << 16])) {}
+            let mut room = [PollFd::new(socket, PollFlags::OUT)];
+            let is_over = poll(&mut room, Some(&Timespec { tv_sec: 0, tv_nsec: 100_000_000 })).unwrap() == 0;
+            if is_over && is_full(socket.write(&[0])) {
+                return;
+            }
+        }
+    }
+
+    /// Its alert is 24 bytes, and there may be room for one less when all the rest has been sent.
+    #[test]
+    fn who_does_not_read_is_not_waited_for_to_be_told_the_end() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        server.set_nonblocking(true).unwrap();
+        fill(&mut server);
+        let mut runtime = RuntimeBuilder::<LegacyDriver>::new().enable_timer().build().unwrap();
+        runtime.block_on(async {
+            let socket = TcpStream::from_std(server).unwrap();
+            let (session, _) = connect(ProtocolVersion::TLSv1_3);
+            let mut stream = Stream::Tls(Box::new(TlsStream { socket, session, data: Vec::new() }));
+            let error = stream.shutdown(Duration::from_millis(20)).await.expect_err("there is no room");
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        });
+    }
+}
