@@ -6,6 +6,7 @@
 //! - [`frame`] and [`raw`] are a WebSocket client that can break every rule of RFC 6455;
 //! - [`echo`] is such a client on an `echo` channel of its own;
 //! - [`issuer`] signs JSON Web Tokens;
+//! - [`stalled`] holds a thread of the relay up;
 //! - [`systemd`] plays the part of systemd;
 //! - [`client`] is tungstenite, for those who keep the rules.
 
@@ -19,6 +20,7 @@ pub mod http;
 pub mod issuer;
 pub mod raw;
 pub mod relay;
+pub mod stalled;
 pub mod systemd;
 
 use std::io::{ErrorKind, Read};
