@@ -6,8 +6,8 @@
 //! - [`frame`] and [`raw`] are a WebSocket client that can break every rule of RFC 6455;
 //! - [`echo`] is such a client on an `echo` channel of its own;
 //! - [`issuer`] signs JSON Web Tokens;
-//! - [`stalled`] holds a thread of the relay up;
 //! - [`systemd`] plays the part of systemd;
+//! - [`stalled`] stops a thread of the relay;
 //! - [`client`] is tungstenite, for those who keep the rules.
 
 // Every file in `tests` is a crate of its own and uses a part of this.
