@@ -26,6 +26,8 @@ pub struct Relay {
     said: Arc<Mutex<String>>,
     stdout: Option<JoinHandle<String>>,
     stderr: Option<JoinHandle<String>>,
+    /// Most bytes of memory that it may ever have used; `None` = as many as it likes.
+    memory_max: Option<u64>,
 }
 
 /// A channel as its creator knows it.
@@ -100,7 +102,7 @@ impl Relay {
         });
 
         match announced.recv_timeout(PATIENCE) {
-            Ok(address) => Relay { child, address, said, stdout: Some(stdout), stderr: Some(stderr) },
+            Ok(address) => Relay { child, address, said, stdout: Some(stdout), stderr: Some(stderr), memory_max: None },
             Err(_) => {
                 let _ = child.kill();
                 let status = child.wait().expect("the child can be waited for");
@@ -108,6 +110,13 @@ impl Relay {
                 panic!("the relay did not announce its URL ({status})\nstdout:\n{stdout}\nstderr:\n{stderr}");
             }
         }
+    }
+
+    /// Has the relay judged at its end by the most memory that it ever used.
+    pub fn with_memory_max(self, bytes: u64) -> Relay {
+        let mut relay = self;
+        relay.memory_max = Some(bytes);
+        relay
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -134,8 +143,11 @@ impl Relay {
     /// Signals the process and waits for its end.
     pub fn end(mut self, signal: Signal) -> Ended {
         let started = Instant::now();
+        let excess = self.excess();
         self.signal(signal);
-        self.wait(started)
+        let ended = self.wait(started);
+        assert_eq!(excess, None);
+        ended
     }
 
     /// Waits for the end of a process that has been signalled.
@@ -240,6 +252,18 @@ impl Relay {
         self.status_kib("VmRSS:") * 1024
     }
 
+    /// The most memory that was in use at any time, in bytes.
+    pub fn memory_peak(&self) -> u64 {
+        self.status_kib("VmHWM:") * 1024
+    }
+
+    /// What is to be said if it went over its bound.
+    fn excess(&self) -> Option<String> {
+        let max = self.memory_max?;
+        let peak = self.memory_peak();
+        (peak > max).then(|| format!("the relay took up to {} KiB of memory, and may take {}", peak >> 10, max >> 10))
+    }
+
     /// Checks that the relay never held much more than `before`, an earlier [`memory`](Self::memory): that there was a
     /// bound to what was kept.
     #[track_caller]
@@ -247,7 +271,7 @@ impl Relay {
         // The receive buffers of a shard, touched one after the other (16 MiB), twice what a connection may be behind
         // (4 MiB), and room for what the allocator holds back.
         const GROWTH_MAX: u64 = 48 << 20;
-        let grown = (self.status_kib("VmHWM:") * 1024).saturating_sub(before);
+        let grown = self.memory_peak().saturating_sub(before);
         assert!(grown < GROWTH_MAX, "the relay grew by {} MiB", grown >> 20);
     }
 
@@ -276,13 +300,14 @@ impl Drop for Relay {
             eprintln!("stderr of the relay:\n{}", self.stderr());
             return;
         }
-        let started = Instant::now();
+        let (started, excess) = (Instant::now(), if ended_early { None } else { self.excess() });
         if !ended_early {
             self.signal(Signal::TERM);
         }
         let ended = self.wait(started);
         assert!(!ended_early, "the relay ended during the test: {ended:?}");
         ended.assert_clean();
+        assert_eq!(excess, None);
     }
 }
 
