@@ -86,7 +86,7 @@ impl Rig {
                 }
             }
             Output::Cut(client) => self.relay.handle(self.now, client, Input::Closed),
-            Output::Submit | Output::ShutWrite(_) => {}
+            Output::Submit | Output::Forget(_) | Output::ShutWrite(_) => {}
         }
     }
 

@@ -226,7 +226,7 @@ fn records_may_come_byte_by_byte_and_leave_no_memory() {
         client.writer().write_all(&noise(40_000)).unwrap();
         let wire = from_client(&mut client);
         assert_eq!(open(&mut session, &wire, 1).unwrap(), noise(40_000));
-        assert_eq!(session.parted_capacity(), 0);
+        assert_eq!(session.parted_len(), 0);
     }
 }
 
