@@ -45,7 +45,7 @@ pub fn run(config: &ServeConfig, level: log::Level) -> Result<(), StartError> {
     // While this is the only thread.
     let inherited = service::inherited_listeners().map_err(StartError::Inherited)?;
     let places = open_files::share_out(open_files::raise_limit(), config.shard_count(), inherited.len());
-    let places = open_files::bounded(places.map_err(StartError::OpenFiles)?, config.max_connections);
+    let places = open_files::bounded(places.map_err(StartError::OpenFiles)?, config);
     let manager = Manager::of_environment()?;
     level.watch_signals()?;
     small_pages();

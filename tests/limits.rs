@@ -290,7 +290,7 @@ fn clients_that_do_not_read_their_lists_hold_little_memory() {
     const CLIENTS: usize = 40;
     // One page of each shard, its text, and what goes out of it, per client; and what the allocator keeps.
     const GROWTH_MAX: u64 = 24 << 20;
-    let relay = Relay::start_with(&["--max-connections", "100"]);
+    let relay = Relay::start_with(&["--max-connections", "400"]);
     fill(&relay, 100_000);
     let before = relay.memory();
     let clients: Vec<TcpStream> = (0..CLIENTS)

@@ -82,6 +82,8 @@ pub struct ServeConfig {
     pub shard_memory: Option<u64>,
     /// Of the whole relay; `None` = as many as there are open files for.
     pub max_connections: Option<u64>,
+    /// Most connections at once that are no WebSocket, or not yet; `None` = see the setting.
+    pub max_http_connections: Option<u64>,
     /// `None` = no limit.
     pub max_connections_per_address: Option<NonZeroU64>,
     /// Of the whole relay.

@@ -216,6 +216,12 @@ pub const SETTINGS: &[Setting] = &[
         "Most connections at once, and no more than there are open files for; over it: 503.",
     ),
     setting(
+        "max-http-connections",
+        count(1, 1 << 32),
+        Unset("half of max-connections, and at most 16384 for each shard"),
+        "Most connections at once that are no WebSocket, or not yet; over it the one that has waited longest for a request is closed.",
+    ),
+    setting(
         "max-connections-per-address",
         count(0, 1 << 32),
         Text("0"),

@@ -62,6 +62,7 @@ impl Values {
             },
             shard_memory: self.integer("shard-memory"),
             max_connections: self.integer("max-connections"),
+            max_http_connections: self.integer("max-http-connections"),
             max_connections_per_address: self.limit("max-connections-per-address"),
             max_channels: self.set_integer("max-channels"),
             max_channels_per_address: self.limit("max-channels-per-address"),

@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use super::connection::{Connection, let_others_run};
 use super::control::{Control, ToFront};
 use super::entrance::{Denial, Visitor};
+use super::live::Ended;
 use super::stream::Stream;
 use super::{Front, Listener};
 use crate::metrics::{Refusal, Transport};
@@ -164,7 +165,11 @@ fn admit(stream: TcpStream, peer: IpAddr, front: &Rc<Front>, refusals: &Rc<Cell<
             let open = front.metrics.open(if front.settings.speaks_tls { Transport::Tls } else { Transport::Plain });
             let front = front.clone();
             monoio::spawn(async move {
-                entry.run(pin!(Connection::open(stream, front, visitor, permit))).await;
+                let place = entry.place();
+                let ended = entry.run(pin!(Connection::open(stream, front.clone(), visitor, permit, place))).await;
+                if ended == Ended::GaveWay {
+                    front.metrics.refused(Refusal::GaveWay);
+                }
                 drop(open);
             });
         }

@@ -14,6 +14,7 @@ use super::Front;
 use super::entrance::{Visitor, both};
 use super::exchange::{Answer, Request, answer};
 use super::listing::Listing;
+use super::live::Place;
 use super::stream::{AcceptError, Stream, drain};
 use crate::budget::Permit;
 use crate::handoff::{Seat, Terms, Upgraded};
@@ -35,6 +36,8 @@ pub(super) struct Connection {
     received: Vec<u8>,
     /// Which page of another origin may read the answer to the request being served.
     grant: Grant,
+    /// Where the front counts it; `None` = it is only told something.
+    place: Option<Place>,
 }
 
 /// A request that becomes a WebSocket.
@@ -64,14 +67,16 @@ impl From<ApiError> for End {
 }
 
 impl Connection {
+    /// One that is told something and ends.
     pub(super) fn new(stream: Stream, front: Rc<Front>, visitor: Visitor) -> Connection {
         let grant = front.settings.cors.grant(None);
-        Connection { stream, front, visitor, received: Vec::new(), grant }
+        Connection { stream, front, visitor, received: Vec::new(), grant, place: None }
     }
 
     /// Serves a client that has just connected: the header of a proxy comes first, then TLS, then requests.
-    pub(super) async fn open(socket: TcpStream, front: Rc<Front>, visitor: Visitor, mut permit: Permit) {
+    pub(super) async fn open(socket: TcpStream, front: Rc<Front>, visitor: Visitor, mut permit: Permit, place: Place) {
         let mut connection = Connection::new(Stream::Plain(socket), front, visitor);
+        connection.place = Some(place);
         if connection.front.settings.proxy_protocol {
             match connection.read_proxy_header().await {
                 Ok(place) => permit = both(permit, place),
@@ -86,13 +91,13 @@ impl Connection {
 
     /// Has TLS below what follows, if the front speaks it.
     async fn shake_hands(self) -> Option<Connection> {
-        let Connection { stream, front, visitor, received, grant } = self;
+        let Connection { stream, front, visitor, received, grant, place } = self;
         let (socket, acceptor) = match (stream, &front.settings.tls) {
             (Stream::Plain(socket), Some(acceptor)) => (socket, acceptor),
-            (stream, _) => return Some(Connection { stream, front, visitor, received, grant }),
+            (stream, _) => return Some(Connection { stream, front, visitor, received, grant, place }),
         };
         match Stream::accept(socket, acceptor, received, front.settings.handshake_timeout, &front.metrics).await {
-            Ok(stream) => Some(Connection::new(stream, front, visitor)),
+            Ok(stream) => Some(Connection { stream, front, visitor, received: Vec::new(), grant, place }),
             Err(AcceptError::NotTls(socket)) => {
                 Connection::new(Stream::Plain(socket), front, visitor).refuse(&ApiError::NotTls).await;
                 None
@@ -178,7 +183,13 @@ impl Connection {
     /// Reads one request and answers it, unless it becomes a WebSocket.
     async fn serve_one(&mut self) -> Result<Option<Upgrade>, End> {
         self.grant = self.front.settings.cors.grant(None);
+        if let Some(place) = self.place {
+            self.front.live.wait(place);
+        }
         let head = self.read_head().await?;
+        if let Some(place) = self.place {
+            self.front.live.serve(place);
+        }
         self.grant = self.front.settings.cors.grant(head.fields(&self.received).only("origin"));
         let body = self.read_body(&head).await?;
         let request =

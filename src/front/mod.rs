@@ -89,7 +89,8 @@ pub struct FrontSettings {
     /// How long a shard may take to answer (over it: 503), and how long the client may take to receive an answer (over
     /// it: closed).
     pub answer_timeout: Duration,
-    /// Most HTTP connections of this front at once; over it: 503. Those handed to shards do not count.
+    /// Most HTTP connections of this front at once; over it the one that has been idle longest is closed, or if all are being
+    /// served: 503. Those handed to shards do not count.
     pub connections_max: usize,
     /// Connections of the relay, those handed to shards among them; over it: 503.
     pub connections: Budget,
@@ -144,7 +145,7 @@ impl FrontSettings {
             head_timeout: config.head_timeout(),
             body_timeout: config.head_timeout(),
             answer_timeout: ANSWER_TIMEOUT,
-            connections_max: 16_384,
+            connections_max: places.http_connections,
             connections: Budget::new(places.connections),
             refusals_max: places.refusals,
             channels: Budget::new(config.max_channels as usize),
@@ -190,6 +191,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Places {
     /// Of the relay, at once; over it: 503.
     pub connections: usize,
+    /// Of each front, at once: those that are no WebSocket, or not yet.
+    pub http_connections: usize,
     /// Of each front, at once: those that are told that they are refused.
     pub refusals: usize,
 }

@@ -7,6 +7,8 @@ label_values! {
     /// and not counted here.
     Refusal {
         TooManyConnections = "too_many_connections",
+        /// It had been idle longest when there were as many as there may be.
+        GaveWay = "gave_way",
         TooManyConnectionsFromAddress = "too_many_connections_from_address",
         ConnectionRate = "connection_rate",
         RequestRate = "request_rate",

@@ -7,6 +7,7 @@ use std::{error, fmt};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::config::ServeConfig;
 use crate::front::Places;
 
 /// Takes as many open files as the system lets this process have; returns how many that are.
@@ -33,20 +34,31 @@ pub(super) fn share_out(limit: u64, shards: usize, inherited: usize) -> Result<P
     let Some(spare) = limit.checked_sub(needed) else { return Err(TooFewFiles { limit, needed, shards }) };
     let refusals = (limit / shards / REFUSALS_SHARE).clamp(REFUSALS_MIN, REFUSALS_MAX);
     let refusals = refusals.min(REFUSALS_MIN + spare / shards);
-    Ok(Places { connections: as_count(limit - own - shards * refusals), refusals: as_count(refusals) })
+    let connections = as_count(limit - own - shards * refusals);
+    Ok(Places { connections, http_connections: connections, refusals: as_count(refusals) })
 }
 
 /// The same with no more connections than the settings say.
-pub(super) fn bounded(places: Places, max_connections: Option<u64>) -> Places {
-    let Some(wanted) = max_connections else { return places };
-    if as_count(wanted) > places.connections {
-        tracing::warn!(
-            wanted,
-            max_connections = places.connections,
-            "the limit of open files leaves less room than max-connections asks for (LimitNOFILE of systemd, ulimit -n)"
-        );
-    }
-    Places { connections: places.connections.min(as_count(wanted)), ..places }
+pub(super) fn bounded(places: Places, config: &ServeConfig) -> Places {
+    let connections = match config.max_connections {
+        Some(wanted) if as_count(wanted) > places.connections => {
+            tracing::warn!(
+                wanted,
+                max_connections = places.connections,
+                "the limit of open files leaves less room than max-connections asks for (LimitNOFILE of systemd, ulimit -n)"
+            );
+            places.connections
+        }
+        Some(wanted) => as_count(wanted),
+        None => places.connections,
+    };
+    let shards = config.shard_count();
+    let http_connections = match config.max_http_connections {
+        Some(wanted) => as_count(wanted).div_ceil(shards).min(connections),
+        // Who has a request must not be kept out by who has none, nor take the place of every WebSocket.
+        None => (connections / 2 / shards).clamp(1, HTTP_CONNECTIONS_MAX),
+    };
+    Places { connections, http_connections, ..places }
 }
 
 fn as_count(number: u64) -> usize {
@@ -74,6 +86,10 @@ impl fmt::Display for TooFewFiles {
 
 impl error::Error for TooFewFiles {}
 
+/// Most connections of a front that are no WebSocket, where no setting says so. With the longest head and body each they are
+/// 1.3 GB.
+const HTTP_CONNECTIONS_MAX: usize = 16_384;
+
 /// Of the whole process: standard streams, the pipes of signals, the manager's socket; certificate and keys while they are read
 /// anew, what the kernel tells `/metrics`, and what a parent has left open.
 const FILES: u64 = 24;
@@ -91,6 +107,8 @@ const REFUSALS_MAX: u64 = 256;
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use super::*;
 
     fn shared(limit: u64, shards: usize, inherited: usize) -> Option<(usize, usize)> {
@@ -125,10 +143,26 @@ mod tests {
 
     #[test]
     fn settings_may_only_ask_for_less() {
-        let places = Places { connections: 100, refusals: 2 };
-        assert_eq!(bounded(places, None), places);
-        assert_eq!(bounded(places, Some(7)), Places { connections: 7, ..places });
-        assert_eq!(bounded(places, Some(1 << 32)), places);
+        let places = Places { connections: 100, http_connections: 100, refusals: 2 };
+        let with = |max_connections, max_http_connections| {
+            let config = ServeConfig {
+                shards: NonZeroUsize::new(2),
+                max_connections,
+                max_http_connections,
+                ..ServeConfig::default()
+            };
+            let Places { connections, http_connections, refusals } = bounded(places, &config);
+            assert_eq!(refusals, 2);
+            (connections, http_connections)
+        };
+        assert_eq!(with(None, None), (100, 25), "half of them, shared by two fronts");
+        assert_eq!(with(Some(7), None), (7, 1));
+        assert_eq!(with(Some(1 << 32), None), (100, 25));
+        assert_eq!(with(None, Some(9)), (100, 5));
+        assert_eq!(with(Some(3), Some(1000)), (3, 3));
+        let many = Places { connections: 1 << 20, http_connections: 1 << 20, refusals: 2 };
+        let config = ServeConfig { shards: NonZeroUsize::new(2), ..ServeConfig::default() };
+        assert_eq!(bounded(many, &config).http_connections, HTTP_CONNECTIONS_MAX);
     }
 
     #[test]

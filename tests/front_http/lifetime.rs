@@ -76,10 +76,11 @@ fn a_body_that_stays_unfinished_is_answered_408_and_closed() {
 #[test]
 fn connections_above_the_bound_are_turned_away_with_503() {
     let rig = Rig::with(FrontSettings { connections_max: 2, ..settings() });
+    // Both in the middle of a request.
     let mut kept = [rig.client(), rig.client()];
     for client in &mut kept {
-        client.send(get("/healthz"));
-        assert_eq!(client.response().status, 200);
+        client.send(request("POST /channels", &["Expect: 100-continue", "Content-Length: 18"], ""));
+        assert_eq!(client.head().status, 100, "the front waits for the body");
     }
     let mut one_more = rig.client();
     one_more.send(get("/healthz"));
@@ -89,13 +90,42 @@ fn connections_above_the_bound_are_turned_away_with_503() {
 
     let [mut first, second] = kept;
     drop(second);
-    first.send(get("/healthz"));
-    assert_eq!(first.response().status, 200);
+    first.send(r#"{"pattern":"echo"}"#);
+    assert_eq!(first.response().status, 201);
     // The place is free as soon as the front has seen the end of the second.
     let deadline = Instant::now() + PATIENCE;
     while rig.ask(&get("/healthz")).status != 200 {
         assert!(Instant::now() < deadline, "the place is not given free");
     }
+}
+
+#[test]
+fn who_comes_takes_the_place_of_who_has_been_idle_longest() {
+    let rig = Rig::with(FrontSettings { connections_max: 3, ..settings() });
+    let mut silent = rig.client();
+    let (mut used, mut begun) = (rig.client(), rig.client());
+    used.send(get("/healthz"));
+    assert_eq!(used.response().status, 200);
+    begun.send("GET /healthz HTTP/1.1\r\n");
+    // The one that came first and has said nothing gives way, and then the one that has not finished its head.
+    let mut new = rig.client();
+    new.send(request("POST /channels", &["Expect: 100-continue", "Content-Length: 18"], ""));
+    assert_eq!(new.head().status, 100);
+    silent.assert_closed();
+    used.send(get("/healthz"));
+    assert_eq!(used.response().status, 200, "it has been idle for less long");
+    let mut other = rig.client();
+    other.send(get("/healthz"));
+    assert_eq!(other.response().status, 200);
+    begun.assert_closed();
+    used.send(get("/healthz"));
+    assert_eq!(used.response().status, 200);
+    // Who is being served stays.
+    new.send(r#"{"pattern":"echo"}"#);
+    assert_eq!(new.response().status, 201);
+    other.send(get("/metrics"));
+    let text = other.response().body;
+    assert!(text.contains(r#"ringrelay_refused_total{reason="gave_way"} 2"#), "{text}");
 }
 
 #[test]
