@@ -155,14 +155,12 @@ fn who_is_closed_for_lack_of_memory_inside_a_record_is_told_so() {
     // A message of a mebibyte, of which the end is missing.
     let mut begin = vec![0x82, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0];
     begin.resize(1_000_000, 0);
-    let mut sockets: Vec<Socket> = (0..CLIENTS)
-        .map(|number| {
-            let mut socket = rig.websocket(&channel, BOTH[number % 2]);
-            let records = sealed(&mut socket, &begin);
-            write_raw(&mut socket, &records[..records.len() - 100]);
-            socket
-        })
-        .collect();
+    // All of them first: who comes when there is no memory is not let in.
+    let mut sockets: Vec<Socket> = (0..CLIENTS).map(|number| rig.websocket(&channel, BOTH[number % 2])).collect();
+    for socket in &mut sockets {
+        let records = sealed(socket, &begin);
+        write_raw(socket, &records[..records.len() - 100]);
+    }
     eventually("some are closed, and there is room", || {
         let (_, body) = rig.request(rig.config(&TLS13), "GET", &format!("/channels/{}", channel.id), "");
         let body: serde_json::Value = serde_json::from_str(&body).ok()?;
