@@ -1,36 +1,41 @@
 //! Starts the shards and the fronts, and ends them on a signal.
 
 mod attendance;
+mod ending;
 mod files;
 mod listeners;
 mod open_files;
+mod rounds;
 mod scheduling;
 mod shards;
+mod signals;
 mod slice;
 
+use std::convert::Infallible;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 use std::{error, fmt};
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Receiver, bounded};
 
 use crate::config::{Ktls, ServeConfig};
 use crate::driver::Kind;
 use crate::front::{self, FrontHandle, FrontSettings};
+use crate::handoff::ShardHandle;
 use crate::log::{self, RefusalLog};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::ring::Refusal;
 use crate::service::{self, InheritError, Manager};
-use crate::shard::{CLOSE_TIMEOUT, KernelTls, KernelTlsMissing};
+use crate::shard::{KernelTls, KernelTlsMissing};
 
-use attendance::Attendance;
+use ending::Ending;
 use files::Files;
 use listeners::Listeners;
 use open_files::TooFewFiles;
+use rounds::{Rounds, Working};
 
 #[cfg(test)]
 pub(crate) use listeners::BACKLOG;
@@ -51,7 +56,7 @@ pub fn run(config: &ServeConfig, level: log::Level) -> Result<(), StartError> {
     small_pages();
     let files = Files::load(config).map_err(StartError::File)?;
     // Before the first connection: from now on these signals mean a shutdown in order.
-    let signals = attendance::signals(files.are_there() || manager.is_there())?;
+    let signals = signals::signals(files.are_there() || manager.is_there())?;
     let cores = scheduling::allowed_cores();
     let metrics = Arc::new(Metrics::new());
     files.note_certificate(&metrics);
@@ -77,21 +82,14 @@ pub fn run(config: &ServeConfig, level: log::Level) -> Result<(), StartError> {
     );
 
     let refusals = RefusalLog::start(metrics.clone())?;
-    let attendance = Attendance {
-        manager: &manager,
-        files: &files,
-        metrics: &metrics,
-        shards: shards.iter().map(|shard| shard.handle.clone()).collect(),
-        fronts: &fronts.handles,
-        signals,
-        url,
-    };
-    let signal = attendance.serve(&gone);
+    let handles: Vec<ShardHandle> = shards.iter().map(|shard| shard.handle.clone()).collect();
+    let working = Working { shards: &handles, fronts: &fronts.handles, url: &url };
+    let rounds = Rounds::new(&manager, &metrics, &signals, Some(working));
+    let signal = attendance::attend(rounds, &files, &gone);
     tracing::info!(?signal, "closing all connections");
-    attendance.drain(&gone, config.drain(), config.drain() + CLOSE_TIMEOUT + DRAIN_MARGIN);
-    drop(attendance);
-    let fronts = fronts.stop();
-    shards.into_iter().map(|shard| shard.thread).chain(fronts).for_each(join);
+    let mut ending = Ending::new(Rounds::new(&manager, &metrics, &signals, None), config.drain());
+    ending.drain(shards, &gone, &fronts.handles);
+    ending.stop(fronts);
     drop(refusals);
     tracing::info!("ended");
     Ok(())
@@ -148,14 +146,16 @@ struct RunningFronts {
     stopping: Arc<AtomicBool>,
     handles: Vec<FrontHandle>,
     threads: Vec<JoinHandle<()>>,
+    /// Tells when all have ended.
+    gone: Receiver<Infallible>,
 }
 
 impl RunningFronts {
-    /// Has all fronts end, and the connections that are still with them. They are to be joined.
-    fn stop(self) -> Vec<JoinHandle<()>> {
+    /// Has all fronts end, and the connections that are still with them. They are to be joined when they have.
+    fn stop(self) -> (Vec<JoinHandle<()>>, Receiver<Infallible>) {
         self.stopping.store(true, Ordering::Relaxed);
         drop(self.handles);
-        self.threads
+        (self.threads, self.gone)
     }
 }
 
@@ -168,12 +168,13 @@ fn start_fronts(
     registry: &Registry,
 ) -> io::Result<RunningFronts> {
     let stopping = Arc::new(AtomicBool::new(false));
-    let mut fronts = RunningFronts { stopping, handles: Vec::new(), threads: Vec::new() };
+    let (alive, gone) = bounded(0);
+    let mut fronts = RunningFronts { stopping, handles: Vec::new(), threads: Vec::new(), gone };
     for (index, listeners) in listeners.by_front.into_iter().enumerate() {
         let (handle, control) = front::control();
         let (started, start) = mpsc::channel();
         let (registry, settings, core) = (registry.clone(), settings.clone(), scheduling::core_of(index, cores));
-        let stopping = fronts.stopping.clone();
+        let (stopping, alive) = (fronts.stopping.clone(), alive.clone());
         let thread = thread::Builder::new().name(format!("front-{index}")).spawn(move || {
             scheduling::pin(core);
             scheduling::yield_to_shards();
@@ -184,9 +185,10 @@ fn start_fronts(
                 // Nobody listens for this once it has started.
                 if started.send(Err(error)).is_err() && !stopping.load(Ordering::Relaxed) {
                     tracing::error!("front {index} has failed: the relay would be deaf in part");
-                    std::process::exit(1);
+                    std::process::exit(FAILED);
                 }
             }
+            drop(alive);
         })?;
         start.recv().expect("a front says whether it starts")?;
         fronts.handles.push(handle);
@@ -202,5 +204,5 @@ fn join(thread: JoinHandle<()>) {
     }
 }
 
-/// What ending may take beyond the clients' own time: the turns of the shards, and starving for a core.
-const DRAIN_MARGIN: Duration = Duration::from_secs(5);
+/// The exit status of a relay that cannot go on, or does not end in time.
+const FAILED: i32 = 1;

@@ -284,7 +284,8 @@ fn t1_3_5_wrong_token_is_refused() {
 /// too early, and busy cores do not excuse that.
 #[test]
 fn t1_4_1_channel_is_gone_after_its_timeout() {
-    const TIMEOUT: Duration = Duration::from_millis(400);
+    // Long enough to connect within it, whoever else needs the cores.
+    const TIMEOUT: Duration = Duration::from_millis(1500);
     const TRIES: usize = 8;
     let relay = Relay::start();
     let mut lateness = Vec::new();
@@ -332,7 +333,7 @@ fn t1_4_1_channel_without_timeout_stays() {
 
 #[test]
 fn t1_4_2_message_renews_the_timeout() {
-    const TIMEOUT: Duration = Duration::from_millis(800);
+    const TIMEOUT: Duration = Duration::from_millis(1500);
     let relay = Relay::start();
     let channel = relay.create(json!({"pattern": "pub-sub", "timeout": TIMEOUT.as_millis() as u64}));
     let mut talker = RawClient::connect(&relay, &channel);
@@ -358,16 +359,17 @@ fn t1_4_2_message_renews_the_timeout() {
 #[test]
 fn t1_4_2_only_messages_renew_the_timeout() {
     let relay = Relay::start();
-    let channel = relay.create(json!({"pattern": "echo", "timeout": 300}));
+    const TIMEOUT: Duration = Duration::from_millis(1500);
+    let started = Instant::now();
+    let channel = relay.create(json!({"pattern": "echo", "timeout": TIMEOUT.as_millis() as u64}));
     let mut client = RawClient::connect(&relay, &channel);
     // Pings and questions about the channel are no messages; they go on until it is gone.
-    let started = Instant::now();
     eventually("the channel is gone although there are pings", || {
         client.try_send_bytes(&Frame::ping("?").encode());
         std::thread::sleep(Duration::from_millis(20));
         relay.look_up(&channel).is_none().then_some(())
     });
-    assert!(started.elapsed() >= Duration::from_millis(300) - TOLERANCE);
+    assert!(started.elapsed() >= TIMEOUT - TOLERANCE);
 }
 
 #[test]

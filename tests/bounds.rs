@@ -2,9 +2,9 @@
 
 mod support;
 
+use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::json;
 use support::eventually;
@@ -67,17 +67,32 @@ fn connections_are_bounded_and_each_that_goes_makes_room() {
     drop(clients.pop());
     let mut late = RawClient::over(connect());
     late.expect_open();
-    // A silent connection counts as well, until its time is up.
-    drop(clients.pop());
+    // A silent connection counts as well, until its time is up. One that asks counts those of HTTP, itself among them.
+    drop((clients.pop(), clients.pop()));
+    let mut watcher = eventually("there is room for one that asks", || {
+        let mut http = HttpClient::connect(relay.address());
+        (http.request("GET", "/healthz", None).status == 200).then_some(http)
+    });
     let silent = eventually("there is room for a silent one", || {
         let stream = TcpStream::connect(relay.address()).expect("the relay accepts");
-        stream.set_read_timeout(Some(Duration::from_millis(200))).expect("a TCP socket");
-        // Taken in it is told nothing, one too many is told so.
-        stream.peek(&mut [0]).is_err().then_some(stream)
+        stream.set_nonblocking(true).expect("a TCP socket");
+        // Taken in it is told nothing, and one too many is told so.
+        eventually("it is taken in or told", || match stream.peek(&mut [0]) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => (open(&mut watcher) == 2).then_some(true),
+            _ => Some(false),
+        })
+        .then_some(stream)
     });
     HttpClient::connect(relay.address()).response().assert_refusal(503);
     drop(silent);
     late.expect_open();
+}
+
+/// Connections of HTTP that are served.
+fn open(watcher: &mut HttpClient) -> u64 {
+    let text = String::from_utf8(watcher.request("GET", "/metrics", None).body).expect("the text is UTF-8");
+    let count = text.lines().find_map(|line| line.strip_prefix("ringrelay_connections{kind=\"http\",tls=\"no\"} "));
+    count.and_then(|count| count.parse().ok()).expect("a count")
 }
 
 /// A relay that may open so many files.

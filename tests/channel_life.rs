@@ -503,12 +503,13 @@ fn end_under_load_is_clean() {
 
 #[test]
 fn port_is_free_again_at_once() {
-    let relay = Relay::start();
+    // An address where nobody else takes ports meanwhile.
+    let relay = Relay::start_with(&["--host", "127.0.0.77"]);
     let port = relay.address().port().to_string();
     let channel = relay.echo();
     let _client = RawClient::connect(&relay, &channel);
     relay.end(Signal::TERM).assert_clean();
-    let again = Relay::start_with(&["--port", &port]);
+    let again = Relay::start_with(&["--host", "127.0.0.77", "--port", &port]);
     assert_eq!(again.address().port().to_string(), port);
 }
 

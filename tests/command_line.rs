@@ -66,7 +66,7 @@ fn port_that_another_relay_has_is_an_error() {
 fn relay_that_cannot_open_enough_files_says_so_and_not_that_it_listens() {
     let binary = ringrelay().get_program().to_os_string();
     for files in 4..48 {
-        let script = format!("ulimit -n {files}; exec timeout 2 \"$0\" serve --port 0 --shards 1");
+        let script = format!("ulimit -n {files}; exec timeout 5 \"$0\" serve --port 0 --shards 1");
         let output = std::process::Command::new("bash").args(["-c", &script]).arg(&binary).output().expect("bash runs");
         // Status 124: with this many it starts, and was ended by the time limit.
         if output.status.code() == Some(124) || output.status.code() == Some(0) {

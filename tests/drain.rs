@@ -1,4 +1,5 @@
-//! How the relay ends on SIGTERM: who is closed when, what HTTP says meanwhile, and what a second signal does.
+//! How the relay ends on SIGTERM: who is closed when, what HTTP says meanwhile, what a second signal does, and that nobody and
+//! nothing keeps it from ending.
 
 mod support;
 
@@ -12,7 +13,8 @@ use support::client::Client;
 use support::eventually;
 use support::http::HttpClient;
 use support::raw::RawClient;
-use support::relay::Relay;
+use support::relay::{Ended, Relay};
+use support::stalled::Stalled;
 
 #[test]
 fn clients_are_closed_one_after_the_other() {
@@ -136,4 +138,83 @@ fn without_a_spread_all_are_closed_at_once() {
     let ended = relay.end(Signal::TERM);
     ended.assert_clean();
     closings.into_iter().for_each(|closing| drop(closing.join().expect("closed")));
+}
+
+// What cannot keep it
+
+#[test]
+fn who_comes_again_and_again_does_not_keep_the_relay() {
+    let relay = Relay::start_with(&["--shards", "1", "--drain", "0"]);
+    let address = relay.address();
+    // Many, so that the backlog is not empty for long, for as long as anybody listens.
+    let coming: Vec<_> = (0..8)
+        .map(|_| {
+            thread::spawn(move || {
+                while TcpStream::connect(address).is_ok() {
+                    thread::sleep(Duration::from_millis(2));
+                }
+            })
+        })
+        .collect();
+    let ended = relay.end(Signal::TERM);
+    ended.assert_clean();
+    assert!(ended.after < Duration::from_secs(8), "{:?}", ended.after);
+    coming.into_iter().for_each(|coming| coming.join().expect("it is refused in the end"));
+}
+
+/// What a relay without a drain has for the answers to its closes and for its own threads.
+const TIME_MAX: Duration = Duration::from_secs(10);
+
+#[test]
+fn stuck_shard_does_not_keep_the_relay() {
+    let relay = Relay::start_with(&["--drain", "0"]);
+    let [_, well] = relay.channels_on_both_shards(&serde_json::json!({"pattern": "pub-sub"}));
+    let mut client = Client::connect(&relay, &well);
+    let stalled = Stalled::thread(&relay, "shard-0");
+    let (began, ended) = end_with(relay, stalled, |_| drop(client.expect_close(1012)));
+    assert_given_up(&ended, "shard-0");
+    assert!(began.elapsed() >= TIME_MAX, "{:?}", began.elapsed());
+}
+
+#[test]
+fn stuck_front_does_not_keep_the_relay() {
+    let relay = Relay::start_with(&["--drain", "0"]);
+    let stalled = Stalled::thread(&relay, "front-1");
+    let (began, ended) = end_with(relay, stalled, |_| {});
+    assert_given_up(&ended, "front-1");
+    assert!(began.elapsed() >= TIME_MAX, "{:?}", began.elapsed());
+}
+
+#[test]
+fn second_signal_ends_at_once_where_a_shard_is_stuck() {
+    let relay = Relay::start_with(&["--drain", "0"]);
+    let [_, well] = relay.channels_on_both_shards(&serde_json::json!({"pattern": "pub-sub"}));
+    let mut client = Client::connect(&relay, &well);
+    let stalled = Stalled::thread(&relay, "shard-0");
+    let (began, ended) = end_with(relay, stalled, |relay| {
+        client.expect_close(1012);
+        relay.signal(Signal::TERM);
+    });
+    assert!(began.elapsed() < TIME_MAX, "{:?}", began.elapsed());
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(!ended.stdout.contains("not waited for"), "{}", ended.stdout);
+}
+
+/// Signals a relay of which a thread does nothing, does what there is to do meanwhile, and waits for the end; with the time
+/// of the signal.
+fn end_with(relay: Relay, stalled: Stalled, meanwhile: impl FnOnce(&Relay)) -> (Instant, Ended) {
+    let began = Instant::now();
+    relay.signal(Signal::TERM);
+    meanwhile(&relay);
+    stalled.await_end();
+    (began, relay.await_end())
+}
+
+/// Checks that the relay has given up, and said for whom.
+#[track_caller]
+fn assert_given_up(ended: &Ended, thread: &str) {
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    let said: Vec<&str> = ended.stdout.lines().filter(|line| line.contains("not ended within 10 s")).collect();
+    assert_eq!(said.len(), 1, "{}", ended.stdout);
+    assert!(said[0].contains(&format!("\"threads\":\"{thread}\"")), "{said:?}");
 }

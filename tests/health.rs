@@ -3,10 +3,11 @@
 mod support;
 
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::Output;
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, Socket, Type};
 use support::relay::{Relay, ringrelay};
 
 /// Asks with these flags, and with these variables in the environment.
@@ -49,7 +50,10 @@ fn answer_that_is_no_success_is_told() {
 
 #[test]
 fn nobody_at_the_port_is_unwell() {
-    let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound").port().to_string();
+    // It stays taken, and nobody listens on it.
+    let bound = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    bound.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+    let port = bound.local_addr().expect("bound").as_socket().expect("an address").port().to_string();
     assert_unwell(&ask(&[], &["--port", &port]), &port);
 }
 

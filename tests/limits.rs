@@ -191,16 +191,7 @@ fn a_trusted_proxy_announces_its_clients_by_the_proxy_protocol() {
 
 #[test]
 fn the_parts_of_a_request_have_their_longest_lengths() {
-    let relay = Relay::start_with(&[
-        "--max-uri-size",
-        "200",
-        "--max-head-size",
-        "2000",
-        "--max-body-size",
-        "1024",
-        "--idle-timeout",
-        "200",
-    ]);
+    let relay = Relay::start_with(&["--max-uri-size", "200", "--max-head-size", "2000", "--max-body-size", "1024"]);
     let line = |len: usize| format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n", "x".repeat(len - 1));
     for (request, status) in [
         (format!("{}\r\n", line(200)), 404),
@@ -220,6 +211,11 @@ fn the_parts_of_a_request_have_their_longest_lengths() {
         http.try_send(&request);
         http.response().assert_refusal(status);
     }
+}
+
+#[test]
+fn who_asks_for_nothing_is_closed_in_time() {
+    let relay = Relay::start_with(&["--idle-timeout", "1500"]);
     // The first wait is one for a request too.
     HttpClient::connect(relay.address()).assert_closed();
     let mut http = HttpClient::connect(relay.address());

@@ -234,16 +234,52 @@ fn messages_are_counted_in_and_out_with_what_sends_carry() {
 
 #[test]
 fn who_does_not_read_is_seen_to_lag() {
-    let relay = Relay::start_with(&["--shards", "1", "--max-lag", "67108864"]);
+    let relay = Relay::start_with(&["--shards", "1", "--max-lag", "67108864", "--ping-interval", "0"]);
     let channel = relay.create(json!({"pattern": "pub-sub", "excludeSender": true}));
-    let (mut sender, _silent) = (Client::connect(&relay, &channel), Client::connect(&relay, &channel));
+    let (mut sender, silent) = (Client::connect(&relay, &channel), Client::connect(&relay, &channel));
     relay.await_clients(&channel, 2);
+    let lag = || {
+        let scrape = Scrape::of(&relay);
+        ["lag_bytes", "lagging_clients"].map(|name| scrape.get(&format!("ringrelay_shard_{name}{{shard=\"0\"}}")))
+    };
     eventually("one is behind", || {
         sender.send(vec![7; 1 << 20]);
-        let scrape = Scrape::of(&relay);
-        let of_shard = |name: &str| scrape.get(&format!("ringrelay_shard_{name}{{shard=\"0\"}}"));
-        (of_shard("lag_bytes") > 0.0 && of_shard("lagging_clients") == 1.0).then_some(())
+        let [bytes, clients] = lag();
+        // More than the sockets take in late.
+        (bytes > f64::from(16 << 20) && clients == 1.0).then_some(())
     });
+    // Nothing comes any more, and the shard looks again ten times a second, as one who is behind may catch up. For other reasons
+    // it has some two turns a second: not as many as these within the patience of a test.
+    let turns = || Scrape::of(&relay).get("ringrelay_shard_turn_seconds_count{shard=\"0\"}");
+    let before = turns();
+    eventually("it looks again", || (turns() >= before + 80.0).then_some(()));
+    drop((sender, silent));
+    eventually("nobody is there, and so nobody behind", || (lag() == [0.0; 2]).then_some(()));
+}
+
+#[test]
+fn the_time_of_a_thread_is_that_of_its_own_work() {
+    let relay = Relay::start();
+    let [busy, idle] = [0, 1].map(|shard| format!("ringrelay_shard_cpu_seconds_total{{shard=\"{shard}\"}}"));
+    let channel = &relay.channels_on_both_shards(&json!({"pattern": "echo"}))[0];
+    let mut client = Client::connect(&relay, channel);
+    let before = Scrape::of(&relay);
+    let after = eventually("one shard has worked", || {
+        for _ in 0..100 {
+            client.send("x");
+            client.expect("x");
+        }
+        let after = Scrape::of(&relay);
+        (after.get(&busy) > before.get(&busy) + 0.05).then_some(after)
+    });
+    assert!(after.get(&idle) < before.get(&idle) + 0.025, "{} {}", before.get(&idle), after.get(&idle));
+    for front in [0, 1] {
+        assert!(after.get(&format!("ringrelay_front_cpu_seconds_total{{front=\"{front}\"}}")) > 0.0);
+    }
+    let threads: f64 =
+        after.0.iter().filter(|(name, _)| name.contains("_cpu_seconds_total{")).map(|(_, time)| time).sum();
+    // That of the process counts ticks of a hundredth of a second.
+    assert!(threads <= after.get("process_cpu_seconds_total") + 0.05, "{threads}");
 }
 
 #[test]

@@ -7,15 +7,13 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
-use nix::sys::ptrace;
-use nix::sys::wait::{WaitPidFlag, waitpid};
-use nix::unistd::Pid;
 use rustix::process::Signal;
 use serde_json::json;
 use support::client::Client;
 use support::eventually;
 use support::http::HttpClient;
 use support::relay::{Relay, complaint, ringrelay};
+use support::stalled::Stalled;
 use support::systemd::{Manager, inheriting, listener, start_with_inherited};
 
 // What is told
@@ -135,7 +133,6 @@ fn stalled_front_stops_the_pings() {
     stall_stops_the_pings("front-0");
 }
 
-/// The thread is stopped from outside, as a debugger would: the program needs no way to be told to hang.
 fn stall_stops_the_pings(thread: &str) {
     let manager = Manager::new();
     let micros = INTERVAL.as_micros().to_string();
@@ -150,36 +147,13 @@ fn stall_stops_the_pings(thread: &str) {
             last = Instant::now();
         }
     }
-    assert!(last - begun < INTERVAL / 4, "the last ping came {:?} after the stall", last - begun);
+    assert!(last - begun < INTERVAL, "the last ping came {:?} after the stall", last - begun);
     stalled.go_on();
     manager.await_line("WATCHDOG=1");
     manager.await_line("WATCHDOG=1");
     let ended = relay.end(Signal::TERM);
     ended.assert_clean();
     assert!(ended.stdout.contains(&format!("\"threads\":\"{thread}\"")), "{}", ended.stdout);
-}
-
-/// A thread that does nothing until it may go on.
-struct Stalled(Pid);
-
-impl Stalled {
-    fn thread(relay: &Relay, name: &str) -> Stalled {
-        let folder = format!("/proc/{}/task", relay.pid());
-        let threads = std::fs::read_dir(folder).expect("the process runs").filter_map(Result::ok);
-        let named =
-            |path: &std::path::Path| std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == name);
-        let path = threads.map(|entry| entry.path()).find(|path| named(path)).expect("a thread of that name");
-        let id = path.file_name().and_then(|id| id.to_str()).and_then(|id| id.parse().ok()).expect("a thread id");
-        let thread = Pid::from_raw(id);
-        ptrace::seize(thread, ptrace::Options::empty()).expect("a child may be traced");
-        ptrace::interrupt(thread).expect("it is traced");
-        waitpid(thread, Some(WaitPidFlag::__WALL)).expect("it stops");
-        Stalled(thread)
-    }
-
-    fn go_on(self) {
-        ptrace::detach(self.0, None).expect("it is stopped");
-    }
 }
 
 // Inherited sockets

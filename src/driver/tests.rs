@@ -77,7 +77,7 @@ impl<D: Driver> Rig<D> {
 
     /// Asks until there is an answer, with a bound.
     fn await_some<T>(&mut self, mut ask: impl FnMut(&mut Rig<D>) -> Option<T>) -> T {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             self.driver.reap(&mut self.completions);
             if let Some(answer) = ask(self) {
@@ -143,7 +143,7 @@ fn pieces(parts: &[&[u8]]) -> Pieces {
 fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let there = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    there.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    there.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     (listener.accept().unwrap().0, there)
 }
 

@@ -1,4 +1,4 @@
-//! The tasks that accept, one per listener, and the one that the server talks to.
+//! The task that accepts on a listener, and lets in who comes.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -7,75 +7,24 @@ use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
 use monoio::io::Canceller;
 use monoio::net::{TcpListener, TcpStream};
-use monoio::task::JoinHandle;
+use monoio::time::sleep;
 use rustix::io::Errno;
 
+use super::Front;
 use super::connection::{Connection, let_others_run};
-use super::control::{Control, ToFront};
 use super::entrance::{Denial, Visitor};
 use super::live::Ended;
 use super::stream::Stream;
-use super::{Front, Listener};
 use crate::metrics::{Refusal, Transport};
 
-/// Accepts until the front is to drain, and sees the connections off when it is to end.
-pub(super) async fn serve(
-    listeners: Vec<Listener>,
-    front: Rc<Front>,
-    mut control: Control,
-    on_start: impl FnOnce(),
-) -> io::Result<()> {
-    let mut sockets = Vec::new();
-    for Listener { socket, is_inherited } in listeners {
-        // The ring waits for a connection itself, and would not on a non-blocking socket; the epoll driver needs one.
-        socket.set_nonblocking(monoio::utils::is_legacy())?;
-        sockets.push((TcpListener::from_std(socket)?, is_inherited));
-    }
-    on_start();
-    let refusals = Rc::new(Cell::new(0));
-    let mut accepting = Vec::new();
-    for (socket, is_inherited) in sockets {
-        let (stop, stopped) = oneshot::channel();
-        let task = accept(socket, is_inherited, front.clone(), refusals.clone(), stopped);
-        accepting.push((stop, monoio::spawn(task)));
-    }
-    while let Some(message) = control.next().await {
-        match message {
-            ToFront::Beat(beat) => beat.answer(),
-            ToFront::Drain => stop_accepting(&front, &mut accepting).await,
-        }
-    }
-    stop_accepting(&front, &mut accepting).await;
-    // What has been sent by those who were let in last is read, and is then under way.
-    monoio::time::sleep(READ_PAUSE).await;
-
-    front.live.end();
-    if monoio::time::timeout(front.settings.stop_grace, front.live.emptied()).await.is_err() {
-        front.live.cut();
-        front.live.emptied().await;
-    }
-    // Closing is an operation of the ring's, submitted when the runtime next waits.
-    monoio::time::sleep(CLOSE_PAUSE).await;
-    Ok(())
-}
-
-/// From the first answer that says that the relay closes, nobody is let in any more.
-async fn stop_accepting(front: &Front, accepting: &mut Vec<(oneshot::Sender<()>, JoinHandle<()>)>) {
-    front.live.drain();
-    for (stop, task) in accepting.drain(..) {
-        drop(stop);
-        task.await;
-    }
-}
-
-/// Accepts until `stop`. Those who are in the backlog then are answered too, since closing the listener would reset them.
+/// Accepts until `stop`. Those who are in the backlog then are let in too, since closing the listener would reset them.
 /// An inherited one lives on, and they wait for who inherits it next.
-async fn accept(
+pub(super) async fn accept(
     listener: TcpListener,
     is_inherited: bool,
     front: Rc<Front>,
@@ -95,32 +44,56 @@ async fn accept(
                     let_others_run().await;
                 }
             }
-            Accepted::Failed(error) => match Errno::from_io_error(&error) {
-                // The connection was gone before it was accepted (accept(2): these concern it alone).
-                Some(Errno::CONNABORTED | Errno::INTR | Errno::PROTO | Errno::PERM | Errno::TIMEDOUT) => {}
-                _ => {
-                    // Files, memory, or something unforeseen: the connection stays in the backlog, so that trying again
-                    // at once would spin.
-                    if !is_out_of_files {
-                        tracing::warn!(%error, "cannot accept connections; raise the open-files limit (ulimit -n)");
-                        is_out_of_files = true;
-                    }
-                    front.metrics.accept_paused();
-                    monoio::time::sleep(ACCEPT_PAUSE).await;
+            Accepted::Failed(error) if is_of_connection(&error) => {}
+            Accepted::Failed(error) => {
+                // Files, memory, or something unforeseen: the connection stays in the backlog, so that trying again at
+                // once would spin.
+                if !is_out_of_files {
+                    tracing::warn!(%error, "cannot accept connections; raise the open-files limit (ulimit -n)");
+                    is_out_of_files = true;
                 }
-            },
+                front.metrics.accept_paused();
+                sleep(ACCEPT_PAUSE).await;
+            }
             Accepted::Stopped => break,
         }
     }
-    if is_inherited {
-        return;
+    if !is_inherited {
+        empty(&listener, &front, &refusals).await;
     }
-    for _ in 0..BACKLOG_MAX {
-        match next(&listener, &mut pin!(monoio::time::sleep(BACKLOG_PAUSE))).await {
-            Accepted::Stream(stream, peer) => admit(stream, peer, &front, &refusals),
-            Accepted::Failed(_) | Accepted::Stopped => break,
+}
+
+/// Lets in those who are in the backlog. Whoever comes meanwhile looks the same, so it takes no longer than [`EMPTYING_MAX`];
+/// who is in it then is reset.
+async fn empty(listener: &TcpListener, front: &Rc<Front>, refusals: &Rc<Cell<usize>>) {
+    let deadline = Instant::now() + EMPTYING_MAX;
+    let mut accepted: u32 = 0;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return tracing::warn!("connections come on and on: those that are not accepted yet are reset");
+        }
+        match next(listener, &mut pin!(sleep(EMPTY_FOR.min(left)))).await {
+            Accepted::Stream(stream, peer) => {
+                admit(stream, peer, front, refusals);
+                accepted = accepted.wrapping_add(1);
+                if accepted.is_multiple_of(ACCEPTED_IN_A_ROW_MAX) {
+                    let_others_run().await;
+                }
+            }
+            Accepted::Failed(error) if is_of_connection(&error) => {}
+            Accepted::Failed(error) => {
+                return tracing::warn!(%error, "cannot accept connections: those that wait are reset");
+            }
+            Accepted::Stopped => return,
         }
     }
+}
+
+/// Whether this is about the connection that was to be accepted alone: it was gone before (accept(2)).
+fn is_of_connection(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::CONNABORTED | Errno::INTR | Errno::PROTO | Errno::PERM | Errno::TIMEDOUT))
 }
 
 enum Accepted {
@@ -195,12 +168,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections that are accepted before the others are given the chance.
 const ACCEPTED_IN_A_ROW_MAX: u32 = 16;
 
-/// How long the backlog has to be empty before it counts as such; and most that are taken from it, if it never is.
-const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
-const BACKLOG_MAX: usize = 4096;
+/// How long the backlog has to be empty before it counts as such.
+const EMPTY_FOR: Duration = Duration::from_millis(5);
 
-/// Long enough to read what is there already.
-const READ_PAUSE: Duration = Duration::from_millis(10);
-
-/// Long enough for the runtime to go through its wait once.
-const CLOSE_PAUSE: Duration = Duration::from_millis(2);
+/// Most time to empty a backlog that never is: enough for hundreds on a core of which the front gets a tenth.
+const EMPTYING_MAX: Duration = Duration::from_secs(2);

@@ -77,8 +77,9 @@ pub(super) async fn top(front: &Front) -> Result<Response, ApiError> {
 }
 
 fn shards(front: &Front) -> Vec<TopShard> {
-    let tallies = front.settings.metrics.tallies().into_iter().enumerate();
-    let shards = tallies.map(|(index, tally)| TopShard {
+    let metrics = &front.settings.metrics;
+    let parts = metrics.tallies().into_iter().zip(metrics.shard_cpu_times()).enumerate();
+    let shards = parts.map(|(index, (tally, cpu_time))| TopShard {
         shard: index as u16,
         clients: tally.clients.iter().sum(),
         channels: tally.channels,
@@ -87,6 +88,7 @@ fn shards(front: &Front) -> Vec<TopShard> {
         sends: tally.turns.sends,
         sent_bytes: tally.turns.sends_len,
         busy_micros: tally.turns.times.sum,
+        cpu_micros: cpu_time.map(|time| time.as_micros() as u64),
         memory: tally.memory,
         memory_budget: tally.memory_budget,
         lag: tally.lag,

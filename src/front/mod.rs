@@ -12,6 +12,7 @@ mod control;
 mod entrance;
 mod exchange;
 mod guard;
+mod lifecycle;
 mod listing;
 mod live;
 mod refusal;
@@ -219,16 +220,18 @@ pub fn run(
     control: Control,
     on_start: impl FnOnce(),
 ) -> io::Result<()> {
+    let metrics = settings.metrics.add_front();
+    metrics.set_thread();
     let front = Rc::new(Front {
         live: Rc::new(Live::new(settings.connections_max)),
         registry,
         openapi: rest::document(&settings.public_url, settings.browser_only),
-        metrics: settings.metrics.add_front(),
+        metrics,
         settings,
         date: Cell::new((0, HttpDate::from_unix(0))),
     });
     let shares = listeners.iter().any(|listener| listener.is_inherited);
-    let serving = accept::serve(listeners, front, control, on_start);
+    let serving = lifecycle::serve(listeners, front, control, on_start);
     if driver == Kind::Uring {
         match RuntimeBuilder::<IoUringDriver>::new().enable_timer().build() {
             Ok(mut runtime) => return runtime.block_on(serving),

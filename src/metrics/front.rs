@@ -7,6 +7,7 @@ use super::Refusal;
 use super::counter::Counter;
 use super::label::label_values;
 use super::request::{REQUEST_BOUNDS, Requests, Route};
+use super::thread::Thread;
 
 label_values! {
     /// Whether a connection is encrypted.
@@ -36,6 +37,8 @@ label_values! {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Front {
+    /// Asked about from outside, as a shard's.
+    pub(super) thread: Thread,
     pub(super) accepted: Counter,
     /// HTTP connections that are open now, by transport.
     pub(super) open: [Counter; Transport::ALL.len()],
@@ -48,6 +51,11 @@ pub struct Front {
 }
 
 impl Front {
+    /// The calling thread is that of the front.
+    pub fn set_thread(&self) {
+        self.thread.set_current();
+    }
+
     /// A connection was accepted, whatever becomes of it.
     pub fn accepted(&self) {
         self.accepted.add(1);

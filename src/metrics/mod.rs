@@ -19,6 +19,7 @@ mod shard;
 mod slow;
 mod sum;
 mod text;
+mod thread;
 mod traffic;
 mod turn;
 

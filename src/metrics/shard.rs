@@ -1,6 +1,7 @@
 //! What one shard counts.
 
 use super::counter::{Counter, HistogramCounter};
+use super::thread::Thread;
 use super::{
     BATCH_BOUNDS, BEHIND_BOUNDS, Behind, Closing, DURATION_BOUNDS, Histogram, SlowAction, TURN_BOUNDS, Traffic,
     Transport,
@@ -104,6 +105,8 @@ impl Turns {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Shard {
+    /// Asked about from outside, so that it counts nothing of its time itself.
+    pub(super) thread: Thread,
     closed: [Counter; Closing::ALL.len()],
     slow: [Counter; SlowAction::ALL.len()],
     behind: HistogramCounter<{ BEHIND_BOUNDS.len() + 1 }>,
@@ -135,6 +138,11 @@ pub struct Shard {
 }
 
 impl Shard {
+    /// The calling thread is that of the shard.
+    pub fn set_thread(&self) {
+        self.thread.set_current();
+    }
+
     /// Shows these numbers to whoever asks from now on: a store each to memory of the shard's own, once a turn.
     pub fn publish(&self, tally: &Tally) {
         if !super::COUNTS {

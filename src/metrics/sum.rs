@@ -1,4 +1,6 @@
-//! Sums over all threads, for those who ask for something else than the whole text.
+//! Sums over all threads, and lists of them, for those who ask for something else than the whole text.
+
+use std::time::Duration;
 
 use super::{Closing, Metrics, Refusal, Tally, lock};
 
@@ -24,5 +26,17 @@ impl Metrics {
     /// What each shard has published last, in their order.
     pub fn tallies(&self) -> Vec<Tally> {
         lock(&self.shards).iter().map(|shard| shard.read()).collect()
+    }
+
+    /// How long the thread of each shard has been on a core, in their order; `None` = the kernel does not tell.
+    pub fn shard_cpu_times(&self) -> Vec<Option<Duration>> {
+        let shards = lock(&self.shards).clone();
+        shards.iter().map(|shard| shard.thread.cpu_time()).collect()
+    }
+
+    /// The same of fronts, in the order in which they have started.
+    pub fn front_cpu_times(&self) -> Vec<Option<Duration>> {
+        let fronts = lock(&self.fronts).clone();
+        fronts.iter().map(|front| front.thread.cpu_time()).collect()
     }
 }

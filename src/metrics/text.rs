@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -98,6 +99,12 @@ impl Collector for Scrape {
         slow_clients(out, &shards)?;
         by_shard(out, &shards)?;
         turns(out, &shards)?;
+        let of_shards = self.0.shard_cpu_times();
+        let help = "Time that the thread of a shard was on a core, with what the kernel does for it there.";
+        cpu_times(out, "ringrelay_shard_cpu_seconds", help, "shard", of_shards)?;
+        let of_fronts = self.0.front_cpu_times();
+        let help = "Time that the thread of a front was on a core.";
+        cpu_times(out, "ringrelay_front_cpu_seconds", help, "front", of_fronts)?;
         self.reloads(out)?;
         process(out, &Process::read())
     }
@@ -253,6 +260,22 @@ fn turns(out: &mut DescriptorEncoder<'_>, shards: &[Tally]) -> fmt::Result {
     histograms(out, "ringrelay_shard_turn_seconds", help, (&TURN_BOUNDS, MICROS), times)
 }
 
+/// Of threads by their index; those of which the kernel does not tell are left out.
+fn cpu_times(
+    out: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    label: &str,
+    times: Vec<Option<Duration>>,
+) -> fmt::Result {
+    let mut metric = out.encode_descriptor(name, help, None, MetricType::Counter)?;
+    times.into_iter().enumerate().try_for_each(|(index, time)| {
+        let Some(time) = time else { return Ok(()) };
+        let labels = [(label, index)];
+        metric.encode_family(&labels)?.encode_counter::<NoLabelSet, f64, u64>(&time.as_secs_f64(), None)
+    })
+}
+
 fn process(out: &mut DescriptorEncoder<'_>, process: &Process) -> fmt::Result {
     if let Some(seconds) = process.cpu_seconds() {
         let help = "User and system time of the process.";
@@ -355,6 +378,8 @@ fn write_counter(mut metric: MetricEncoder<'_>, value: u64) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
@@ -407,6 +432,29 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
         }
+    }
+
+    #[test]
+    fn threads_are_told_apart_by_the_time_they_took() {
+        let metrics = Arc::new(Metrics::new());
+        let (shards, fronts) = ([metrics.add_shard(), metrics.add_shard()], [metrics.add_front(), metrics.add_front()]);
+        assert!(!metrics.text(Format::OpenMetrics).contains("cpu_seconds_total{"), "none has begun");
+        shards[1].set_thread();
+        fronts[0].set_thread();
+        // Before its first tick a thread has had nothing.
+        let begun = Instant::now();
+        while metrics.front_cpu_times()[0].is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "the kernel does not count");
+        }
+        let text = metrics.text(Format::OpenMetrics);
+        for series in
+            ["ringrelay_shard_cpu_seconds_total{shard=\"1\"} ", "ringrelay_front_cpu_seconds_total{front=\"0\"} "]
+        {
+            let seconds = text.lines().find_map(|line| line.strip_prefix(series)).unwrap_or_else(|| panic!("{text}"));
+            assert!(seconds.parse::<f64>().is_ok_and(|seconds| seconds > 0.0 && seconds < 3600.0), "{seconds}");
+        }
+        assert_eq!(text.matches("cpu_seconds_total{").count(), 2, "{text}");
+        assert_eq!(metrics.shard_cpu_times().first(), Some(&None));
     }
 
     #[test]

@@ -32,6 +32,10 @@ pub struct Lag {
 impl Relay {
     /// How far clients are behind. A walk over them takes a step each tenth of a second, if anything happens at all.
     pub fn lag(&mut self, now: Time) -> Lag {
+        if self.sessions.is_empty() {
+            self.lags = Lags::default();
+            return Lag::default();
+        }
         if now < self.lags.at {
             return self.lags.last;
         }
@@ -49,6 +53,13 @@ impl Relay {
             self.lags.last = std::mem::take(&mut self.lags.found);
         }
         self.lags.last
+    }
+
+    /// When [`lag`](Self::lag) is to be asked for even if nothing happens: as long as somebody was behind, and may have caught up
+    /// or left since; `None` = nobody was.
+    pub fn next_look(&self) -> Option<Time> {
+        let Lags { at, found, last, .. } = &self.lags;
+        (found.clients + last.clients > 0).then_some(*at)
     }
 
     /// The busiest of the first channels behind `after`, at most `max`.
@@ -231,10 +242,51 @@ mod tests {
         let found: Vec<_> = part.found.iter().map(|slow| (slow.client, slow.behind)).collect();
         assert_eq!((found, part.next), (vec![(silent, 9)], None));
         assert!(relay.slowest(usize::MAX, 16).next.is_none());
+        assert_eq!(relay.next_look(), None, "nobody is known to be behind");
         assert_eq!(relay.lag(at(1000)), Lag { max: 9, clients: 1 });
         relay.handle(at(1001), silent, Input::Sent(3));
         complete(&mut relay, at(1001), None);
         assert_eq!(relay.lag(at(1001)), Lag { max: 9, clients: 1 }, "not looked at yet");
-        assert_eq!(relay.lag(at(1200)), Lag::default());
+        // Nothing happens any more.
+        assert_eq!(relay.next_look(), Some(at(1100)));
+        assert_eq!(relay.lag(at(1100)), Lag::default());
+        assert_eq!(relay.next_look(), None);
+    }
+
+    #[test]
+    fn who_has_left_is_not_behind_any_more() {
+        // Two walks of many steps: who was behind is forgotten at the end of the second.
+        for others in [0, 2 * PART_LEN] {
+            let mut relay = relay_with(["c".to_owned()], 0);
+            let [sender, silent] = [0; 2].map(|_| join(&mut relay, "c"));
+            let others: Vec<ClientId> = (0..others).map(|_| join(&mut relay, "c")).collect();
+            complete(&mut relay, at(0), None);
+            for millis in [1, 2] {
+                say(&mut relay, at(millis), sender, b'x');
+                complete(&mut relay, at(millis), Some(silent));
+            }
+            let mut now = at(100);
+            while relay.lag(now) == Lag::default() {
+                now = relay.next_look().expect("somebody is behind");
+            }
+            assert_eq!(relay.lag(now), Lag { max: 6, clients: 1 });
+            for (client, input) in [(sender, Input::Hangup), (silent, Input::SendFailed)] {
+                relay.handle(now, client, input);
+                relay.drain(now, |output| assert!(matches!(output, Output::Cut(cut) if cut == client), "{output:?}"));
+                relay.handle(now, client, Input::Closed);
+            }
+            if others.is_empty() {
+                assert_eq!(relay.lag(now), Lag::default(), "nobody is there");
+            }
+            let mut looks = 0;
+            while let Some(next) = relay.next_look() {
+                assert!(next > now, "a look each tenth of a second");
+                now = next;
+                relay.lag(now);
+                looks += 1;
+            }
+            assert_eq!(relay.lag(now), Lag::default());
+            assert!(looks <= 2 * (relay.sessions.capacity() / PART_LEN + 1), "{looks} looks");
+        }
     }
 }

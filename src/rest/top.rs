@@ -73,6 +73,8 @@ pub struct TopShard {
     pub sent_bytes: u64,
     /// Microseconds that the turns of the shard took; io_uring sends between them.
     pub busy_micros: u64,
+    /// Microseconds that the thread of the shard was on a core; null = the kernel does not tell.
+    pub cpu_micros: Option<u64>,
     /// Bytes held for messages.
     pub memory: u64,
     pub memory_budget: u64,

@@ -75,11 +75,11 @@ impl Session {
         }
     }
 
-    /// How far a session that reads the history is behind `flushed`, the end of the log that it goes on in, at the last
-    /// flush; `None` = it reads no history.
+    /// As [`lag`](Self::lag) of a session that reads the history, for `flushed` of the log that it goes on in; `None` = it
+    /// reads no history.
     pub fn later_lag(&self, flushed: u64) -> Option<u64> {
         let later = self.later.as_ref().filter(|later| !later.is_skipped)?;
-        Some(flushed.saturating_sub(later.offset()) + self.notes_len())
+        Some(flushed.saturating_sub(later.offset()) + self.notes_len() + self.outbox.lag())
     }
 
     /// Lets go of the log: what is in flight is cut short, the record that is sent in part is finished from a copy, and the

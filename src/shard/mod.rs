@@ -82,6 +82,7 @@ impl<D: Driver> Shard<D> {
             memory_max: config.shard_memory(),
             ..Limits::new(config.max_message_size, config.max_lag)
         };
+        metrics.set_thread();
         let relay = Relay::new(index, limits);
         Ok(Shard {
             driver: D::new(SIZE, mailbox.eventfd())?,
@@ -151,7 +152,8 @@ impl<D: Driver> Shard<D> {
             return self.driver.wait(Some(Duration::ZERO));
         }
         let now = if self.spin.is_zero() { now } else { self.now() };
-        let timeout = self.relay.next_deadline().map(|deadline| deadline - now);
+        let wake_at = self.relay.next_deadline().into_iter().chain(self.relay.next_look()).min();
+        let timeout = wake_at.map(|wake_at| wake_at - now);
         self.driver.wait(timeout);
         self.mailbox.wake_up();
     }

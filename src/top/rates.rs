@@ -14,6 +14,8 @@ pub(super) struct Rates {
     pub batch: f64,
     /// How much of the time it was in a turn, 0 to 1.
     pub busy: f64,
+    /// How much of a core it used, 0 to 1; `None` = that is not told.
+    pub cpu: Option<f64>,
 }
 
 impl Rates {
@@ -31,6 +33,10 @@ impl Rates {
             sent_bytes: grown(|shard| shard.sent_bytes)? / seconds,
             batch: if sends > 0.0 { delivered / sends } else { 0.0 },
             busy: (grown(|shard| shard.busy_micros)? / 1e6 / seconds).min(1.0),
+            cpu: before.cpu_micros.zip(now.cpu_micros).and_then(|(before, now)| {
+                let micros = now.checked_sub(before)?;
+                Some((micros as f64 / 1e6 / seconds).min(1.0))
+            }),
         })
     }
 }
@@ -66,6 +72,7 @@ mod tests {
             sends: count * 2,
             sent_bytes: count * 100,
             busy_micros,
+            cpu_micros: Some(busy_micros * 3),
             memory: 0,
             lag: 0,
         }
@@ -74,8 +81,12 @@ mod tests {
     #[test]
     fn rates_are_of_what_came_in_between() {
         let rates = Rates::between(&shard(100), &shard(300), Duration::from_secs(2)).unwrap();
-        let expected = Rates { received: 100.0, delivered: 1000.0, sent_bytes: 10_000.0, batch: 5.0, busy: 0.1 };
+        let expected =
+            Rates { received: 100.0, delivered: 1000.0, sent_bytes: 10_000.0, batch: 5.0, busy: 0.1, cpu: Some(0.3) };
         assert_eq!(rates, expected);
+        let silent = Shard { cpu_micros: None, ..shard(100) };
+        let rates = Rates::between(&silent, &shard(300), Duration::from_secs(2)).unwrap();
+        assert_eq!(rates, Rates { cpu: None, ..expected });
         assert_eq!(Rates::between(&shard(300), &shard(0), Duration::from_secs(1)), None, "another process");
         assert_eq!(Rates::between(&shard(0), &shard(1), Duration::ZERO), None);
     }

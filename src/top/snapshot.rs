@@ -30,6 +30,8 @@ pub(super) struct Shard {
     pub sends: u64,
     pub sent_bytes: u64,
     pub busy_micros: u64,
+    /// `None` = it is not told.
+    pub cpu_micros: Option<u64>,
     pub memory: u64,
     pub lag: u64,
 }

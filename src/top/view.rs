@@ -117,7 +117,8 @@ impl View {
             let rates = before.and_then(|before| Rates::between(before, shard, self.passed())).unwrap_or_default();
             Row::new([
                 shard.shard.to_string(),
-                format!("{:.0}%", rates.busy * 100.0),
+                rates.cpu.map_or_else(|| "-".to_owned(), percent),
+                percent(rates.busy),
                 shard.clients.to_string(),
                 shard.channels.to_string(),
                 short(rates.received),
@@ -128,8 +129,9 @@ impl View {
                 short(shard.memory as f64),
             ])
         });
-        let widths = [5, 5, 8, 9, 7, 8, 8, 8, 6, 7].map(Constraint::Length);
-        let head = ["shard", "turns", "clients", "channels", "in/s", "out/s", "bytes/s", "per send", "lag", "memory"];
+        let widths = [5, 4, 5, 8, 8, 6, 6, 7, 8, 6, 7].map(Constraint::Length);
+        let head =
+            ["shard", "cpu", "turns", "clients", "channels", "in/s", "out/s", "bytes/s", "per send", "lag", "memory"];
         let title = match now.shards.len() {
             ..=SHARD_ROWS_MAX => "shards".to_owned(),
             count => format!("shards ({SHARD_ROWS_MAX} of {count})"),
@@ -214,6 +216,10 @@ fn table<'a>(
     Table::new(rows, widths.to_vec()).header(head).block(Block::new().borders(Borders::TOP).title(title))
 }
 
+fn percent(part: f64) -> String {
+    format!("{:.0}%", part * 100.0)
+}
+
 /// With more shards, the first ones: the lists below need the rows.
 const SHARD_ROWS_MAX: usize = 8;
 
@@ -238,6 +244,7 @@ mod tests {
             sends: count * 10,
             sent_bytes: count * 6400,
             busy_micros: count * 10,
+            cpu_micros: Some(count * 15),
             memory: 64 << 20,
             lag: 5 << 20,
         };
@@ -281,7 +288,8 @@ mod tests {
         for part in [
             "clients 24000  channels 680",
             "shards",
-            "20%",
+            "shard cpu  turns clients",
+            "0     30%  20%   12000 ",
             "20.0k",
             "2.0M",
             "128.0M",

@@ -14,7 +14,8 @@ use crate::{assert_healthy, relay};
 #[test]
 fn senders_that_go_byte_by_byte_at_once_are_all_understood() {
     const EACH: usize = 10;
-    let relay = relay(&[]);
+    // Of all of them, each has a turn for every byte.
+    let relay = relay(&["--head-timeout", "60000"]);
     let live = Live::start(&relay);
     let channel = relay.echo();
     let body = json!({"pattern": "echo", "timeout": 60_000}).to_string();

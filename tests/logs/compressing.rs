@@ -283,3 +283,31 @@ fn a_client_that_never_reads_the_history_costs_its_bound() {
         assert_eq!(numbers.last().copied(), Some(rig.published));
     }
 }
+
+/// For what it is to get of the log, and for answers of its own, as anyone.
+#[test]
+fn who_reads_the_history_is_held_to_one_bound_for_all_that_it_is_sent() {
+    const PONG_LEN: usize = 127;
+    let messages_until_closed = |pings: usize| {
+        let mut rig = Rig::new(2_000, |spec| spec.history = 3);
+        rig.join(None);
+        (0..3).for_each(|_| rig.publish(900));
+        rig.drain();
+        rig.settle();
+        // It reads nothing from now on.
+        rig.join(Some(Window::Full));
+        for _ in 0..pings {
+            let mut ping = [[0x89, 0xfd, 0, 0, 0, 0].as_slice(), &[0; 125]].concat();
+            rig.relay.receive(Time::ZERO, rig.readers[1].id, &mut ping);
+            rig.drain();
+        }
+        (1..1_000).find(|_| {
+            rig.publish(900);
+            rig.drain();
+            rig.send(0, usize::MAX);
+            !rig.relay.is_open(rig.readers[1].id)
+        })
+    };
+    let (alone, with_pongs) = (messages_until_closed(0).unwrap(), messages_until_closed(1_500 / PONG_LEN).unwrap());
+    assert!(with_pongs * 2 < alone, "{with_pongs} messages fit beside pongs of 1 397 bytes, and {alone} without them");
+}

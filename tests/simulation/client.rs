@@ -15,6 +15,8 @@ pub struct Due {
     pub frame: Frame,
     /// Frames of one stream arrive in order; those of two may overtake each other.
     pub stream: usize,
+    /// How long the frame is on its way to this client, compressed if it comes so.
+    pub len: u64,
 }
 
 /// What the relay may do to a connection from its side, and when nothing is expected of it any more.
@@ -48,7 +50,7 @@ pub struct Client {
     is_upgraded: bool,
     /// The frames that it got, inflated.
     frames: Vec<Frame>,
-    /// Bytes of all that, as they would have come plain.
+    /// Bytes of all that, as they came.
     pub got_len: u64,
     /// What messages are compressed with, both ways; `None` = they are not.
     pub window: Option<Window>,
@@ -62,6 +64,9 @@ pub struct Client {
     pub may_miss: bool,
     /// Data frames that it is to get, each stream in order.
     pub expected: Vec<Due>,
+    /// Bytes of those that came up since the last drain; and before it, when there were some.
+    pub fresh_len: u64,
+    pub last_fresh_len: u64,
     /// Whether they come by two ways: requests and replies of req-repl.
     pub has_streams: bool,
     /// What the relay calls it, as others see it in requests.
@@ -113,6 +118,8 @@ impl Client {
             joined_at: now,
             may_miss: false,
             expected: Vec::new(),
+            fresh_len: 0,
+            last_fresh_len: 0,
             has_streams: false,
             origin,
             has_asked: false,
@@ -152,23 +159,18 @@ impl Client {
     /// The bytes that were sent to it arrive; says how many pings of the relay were among them.
     pub fn take_in(&mut self, bytes: &[u8], response: &[u8]) -> usize {
         self.part.extend_from_slice(bytes);
+        self.got_len += bytes.len() as u64;
         if !self.is_upgraded {
             let shown = self.part.len().min(response.len());
             assert_eq!(self.part[..shown], response[..shown], "the answer to the upgrade comes first");
             if shown < response.len() {
-                self.got_len = shown as u64;
                 return 0;
             }
             self.is_upgraded = true;
-            self.got_len = response.len() as u64;
             self.part.drain(..shown);
-        } else {
-            // What there was of the frame that goes on counted as it had come.
-            self.got_len -= (self.part.len() - bytes.len()) as u64;
         }
         let (frames, rest_len) = parse(&self.part);
         self.part.drain(..self.part.len() - rest_len);
-        self.got_len += rest_len as u64;
         let pings = frames.iter().filter(|(first, _)| first & 0x0f == 9).count();
         for (first, payload) in frames {
             let payload = if first & 0x40 == 0 {
@@ -183,7 +185,6 @@ impl Client {
                 assert!(payload.len() < message.len(), "it is better off compressed");
                 message
             };
-            self.got_len += frame_len(payload.len());
             self.frames.push((first & 0x0f, payload));
         }
         pings
@@ -192,8 +193,10 @@ impl Client {
     /// Compares what it got with what it was to get. `complete` = all that was sent has arrived.
     pub fn check(&self, complete: bool) {
         let frames = &self.frames;
-        let whole = complete && !self.stalled;
-        assert!(self.part.is_empty() || !whole, "{:?}: half a frame at the end", self.id);
+        // Who is silent is cut without a word, wherever it is.
+        let is_cut_off = self.end == Some(End::None) && !self.hung_up;
+        let whole = complete && !self.stalled && !is_cut_off;
+        assert!(self.part.is_empty() || !whole, "{:?}: half a frame at the end ({:?})", self.id, self.end);
         let mut closes = frames.iter().filter(|(opcode, _)| *opcode == 8);
         let close = closes.next();
         assert!(closes.next().is_none(), "one close frame");
@@ -230,6 +233,12 @@ impl Client {
 }
 
 impl Client {
+    /// It is to get this.
+    pub fn expect(&mut self, due: Due) {
+        self.fresh_len += due.len;
+        self.expected.push(due);
+    }
+
     /// Whether what it got is, stream by stream, a beginning of what it was to get.
     fn check_streams(&self, data: &[&Frame]) {
         // A connection that ends early may miss a part of one stream and yet get what was already on its way of another.

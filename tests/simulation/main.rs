@@ -4,6 +4,8 @@
 //! Every run is a function of its seed. `SIM_SEED=n cargo test --test simulation` runs one; `SIM_SEEDS=n` sets how many.
 
 mod client;
+mod compressed;
+mod lag;
 mod patterns;
 mod seen;
 mod world;
@@ -63,9 +65,16 @@ fn clients_get_what_the_model_says() {
         seen.refusals,
         seen.inflated,
         seen.compressed,
+        seen.compressing_behind,
         seen.skips,
         seen.silent,
         seen.answered_pings,
     ];
     assert!(counts.iter().all(|count| *count >= seeds / 20), "some of it hardly ever happened: {seen:?}");
+}
+
+/// A client that was sent a part of a frame, and cut because it was silent.
+#[test]
+fn the_seed_that_failed_passes() {
+    run(17173);
 }

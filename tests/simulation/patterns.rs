@@ -3,7 +3,7 @@
 use ringrelay::channel::Pattern;
 use serde_json::Value;
 
-use super::client::{Due, Frame};
+use super::client::{Due, Frame, frame_len};
 use super::world::World;
 
 /// The stream of what the relay itself says.
@@ -36,7 +36,7 @@ impl World {
         let room = self.clients[sender].channel;
         let delivered = match self.channels[room].pattern {
             Pattern::Echo => {
-                self.expect(sender, 0, frame);
+                self.expect_compressed(sender, 0, frame);
                 Ok(())
             }
             Pattern::PubSub => {
@@ -46,7 +46,7 @@ impl World {
             Pattern::PushPull => {
                 let receiver = self.take_turn(sender);
                 self.seen.turns += 1;
-                self.expect(receiver, 0, frame);
+                self.expect_compressed(receiver, 0, frame);
                 Ok(())
             }
             Pattern::ReqRepl | Pattern::FanInOut => self.converse(sender, &frame).map_err(|code| (code, frame.0)),
@@ -70,7 +70,7 @@ impl World {
         self.clients[sender].left_out += u64::from(exclude_sender) * (2 * 16 + 4 + frame.1.len() as u64);
         for reader in self.in_room(room) {
             if !(exclude_sender && reader == sender) {
-                self.expect(reader, 0, frame.clone());
+                self.expect_compressed(reader, 0, frame.clone());
             }
         }
     }
@@ -92,10 +92,11 @@ impl World {
                 self.turn_len += ORIGIN_LEN;
                 if pattern == Pattern::FanInOut {
                     let responder = self.take_turn(sender);
-                    self.expect(responder, 0, request);
+                    self.expect_compressed(responder, 0, request);
                 } else {
                     self.clients[sender].has_asked = true;
                     self.clients[sender].left_out += 16 + 4 + request.1.len() as u64;
+                    // They have an origin in them, and their places in the log are those of the plain one.
                     for other in others {
                         self.expect(other, sender, request.clone());
                     }
@@ -108,14 +109,14 @@ impl World {
                 let asker = asker.ok_or("unknown_origin")?;
                 self.seen.replies += 1;
                 if pattern == Pattern::FanInOut {
-                    self.expect(asker, 0, frame.clone());
+                    self.expect_compressed(asker, 0, frame.clone());
                 } else {
                     if self.clients[sender].has_asked {
                         // The reply may carry a copy of all that the asker is still to get.
                         self.clients[asker].left_out += 16 + self.lag(asker);
                         self.seen.replies_behind_requests += 1;
                     }
-                    self.expect(asker, sender, frame.clone());
+                    self.expect_compressed(asker, sender, frame.clone());
                 }
                 Ok(())
             }
@@ -154,8 +155,19 @@ impl World {
         }
     }
 
+    /// A client is to get this, as it is.
     fn expect(&mut self, client: usize, stream: usize, frame: Frame) {
-        self.clients[client].expected.push(Due { frame, stream });
+        let len = frame_len(frame.1.len());
+        self.clients[client].expect(Due { frame, stream, len });
+    }
+
+    /// The same, compressed if the client agreed on that and it is worth it.
+    fn expect_compressed(&mut self, client: usize, stream: usize, frame: Frame) {
+        let len = match self.clients[client].window {
+            Some(window) => frame_len(self.lens.compressed(window, &frame.1)),
+            None => frame_len(frame.1.len()),
+        };
+        self.clients[client].expect(Due { frame, stream, len });
     }
 
     fn expect_error(&mut self, client: usize, opcode: u8, code: &str) {

@@ -19,6 +19,8 @@ pub struct Seen {
     pub refusals: u64,
     pub inflated: u64,
     pub compressed: u64,
+    /// How often somebody who compresses was found behind by more than half of what it may be.
+    pub compressing_behind: u64,
     pub skips: u64,
     pub silent: u64,
     pub answered_pings: u64,
@@ -45,6 +47,7 @@ impl std::ops::Add for Seen {
             refusals: self.refusals + other.refusals,
             inflated: self.inflated + other.inflated,
             compressed: self.compressed + other.compressed,
+            compressing_behind: self.compressing_behind + other.compressing_behind,
             skips: self.skips + other.skips,
             silent: self.silent + other.silent,
             answered_pings: self.answered_pings + other.answered_pings,

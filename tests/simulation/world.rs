@@ -12,11 +12,12 @@ use ringrelay::time::Time;
 use ringrelay::ws::deflate::{Compressor, Window};
 
 use super::client::{Client, Due, End, Frame, Unit, frame_len, masked};
+use super::compressed::CompressedLens;
 use super::seen::Seen;
 
 /// Largest message; small, so that the bound is met often.
 const MESSAGE_LEN_MAX: u64 = 3000;
-const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
+pub(super) const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
 /// The largest message, with its header and an origin: a lag bound below it counts as this.
 const FRAME_LEN_MAX: u64 = MESSAGE_LEN_MAX + 10 + ORIGIN_MEMBER_LEN_MAX as u64;
 /// More than the relay's own patience with connections that are closing.
@@ -27,7 +28,7 @@ pub(super) struct Channel {
     pub(super) pattern: Pattern,
     pub(super) exclude_sender: bool,
     slow_consumers: SlowPolicy,
-    history: usize,
+    pub(super) history: usize,
     limit: Option<u64>,
     timeout: Option<Duration>,
     pub(super) active_at: Time,
@@ -49,13 +50,15 @@ pub struct World {
     /// Index in `clients` of the connection that has the slot now.
     by_id: HashMap<ClientId, usize>,
     pub(super) messages: u64,
-    lag_max: u64,
+    pub(super) lag_max: u64,
     /// Between two pings of a client; `None` = there are none.
     ping_interval: Option<Duration>,
     /// What clients compress with.
     compressor: Compressor,
+    /// What the relay makes of messages for those who compress.
+    pub(super) lens: CompressedLens,
     /// The most that came between two drains, in bytes of frames.
-    turn_len_max: u64,
+    pub(super) turn_len_max: u64,
     pub(super) turn_len: u64,
     pub seen: Seen,
 }
@@ -78,6 +81,7 @@ impl World {
             lag_max: lag_max.max(FRAME_LEN_MAX),
             ping_interval,
             compressor: Compressor::new(Window::Full),
+            lens: CompressedLens::new(),
             turn_len_max: 0,
             turn_len: 0,
             seen: Seen::default(),
@@ -259,8 +263,9 @@ impl World {
         } else {
             // Of the patterns, pub-sub alone has a sequence.
             let kept = channel.sequence.len().saturating_sub(channel.history);
-            client.expected =
-                channel.sequence[kept..].iter().map(|frame| Due { frame: frame.clone(), stream: 0 }).collect();
+            // It is kept plain.
+            let due = |frame: &Frame| Due { frame: frame.clone(), stream: 0, len: frame_len(frame.1.len()) };
+            client.expected = channel.sequence[kept..].iter().map(due).collect();
             channel.queue.push_back(self.clients.len());
             self.seen.history_joins += u64::from(!client.expected.is_empty());
         }
@@ -287,7 +292,10 @@ impl World {
         self.messages += 1;
         let len =
             if random.u32(0..3) == 0 { random.usize(..MESSAGE_LEN_MAX as usize - 20) } else { random.usize(..150) };
-        let payload = format!("{index}:{}:{}", self.messages, "é".repeat(len / 2)).into_bytes();
+        // One that is next to nothing when it is compressed, or one of which most is left.
+        let text: String =
+            if random.bool() { "é".repeat(len / 2) } else { (0..len).map(|_| random.alphanumeric()).collect() };
+        let payload = format!("{index}:{}:{text}", self.messages).into_bytes();
         let opcode = random.u8(1..=2);
         let client = &mut self.clients[index];
         match random.u32(0..60) {
@@ -419,6 +427,7 @@ impl World {
     /// Does what the relay says, as a driver would; returns whether it said anything.
     fn drain(&mut self) -> bool {
         self.expire();
+        let were_sending: Vec<bool> = self.clients.iter().map(|client| client.in_flight.is_some()).collect();
         let mut outputs = Vec::new();
         self.relay.drain(self.now, |output| outputs.push(output));
         self.find_silent(&outputs);
@@ -469,6 +478,7 @@ impl World {
             self.clients.iter().for_each(|client| client.check(false));
             self.check_lag();
         }
+        self.check_judgement(&were_sending);
         said
     }
 
@@ -528,26 +538,6 @@ impl World {
         }
     }
 
-    /// What a client was to get and has not, in bytes of frames.
-    pub(super) fn lag(&self, index: usize) -> u64 {
-        let client = &self.clients[index];
-        let due: u64 = client.expected.iter().map(|due| frame_len(due.frame.1.len())).sum();
-        let pongs: u64 = client.pongs.iter().map(|payload| frame_len(payload.len())).sum();
-        (due + pongs + RESPONSE.len() as u64).saturating_sub(client.got_len)
-    }
-
-    /// No open client is further behind than its bound, one turn's worth, and the history that it was given. What is
-    /// compressed is bounded in bytes that the model does not know, and who may miss messages has its bound in the relay.
-    fn check_lag(&self) {
-        let is_known = |client: &Client| client.is_open() && client.window.is_none() && !client.may_miss;
-        for (index, client) in self.clients.iter().enumerate().filter(|(_, client)| is_known(client)) {
-            let lag = self.lag(index);
-            let bound =
-                self.lag_max + 2 * self.turn_len_max + history_len(&client.expected, &self.channels[client.channel]);
-            assert!(lag <= bound, "{:?} is {lag} bytes behind", client.id);
-        }
-    }
-
     /// The relay counts the clients that the model counts.
     fn check_counts(&mut self) {
         for (index, channel) in self.channels.iter().enumerate() {
@@ -558,9 +548,4 @@ impl World {
             assert_eq!(view.clients, open as u64, "{}", channel.id);
         }
     }
-}
-
-/// The most that history can have added to a client's lag, in bytes of frames.
-fn history_len(expected: &[Due], channel: &Channel) -> u64 {
-    expected.iter().take(channel.history).map(|due| frame_len(due.frame.1.len())).sum()
 }

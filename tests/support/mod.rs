@@ -7,6 +7,7 @@
 //! - [`echo`] is such a client on an `echo` channel of its own;
 //! - [`issuer`] signs JSON Web Tokens;
 //! - [`systemd`] plays the part of systemd;
+//! - [`stalled`] stops a thread of the relay;
 //! - [`client`] is tungstenite, for those who keep the rules.
 
 // Every file in `tests` is a crate of its own and uses a part of this.
@@ -19,6 +20,7 @@ pub mod http;
 pub mod issuer;
 pub mod raw;
 pub mod relay;
+pub mod stalled;
 pub mod systemd;
 
 use std::io::{ErrorKind, Read};

@@ -307,8 +307,8 @@ pub fn complaint(output: &Output) -> String {
 
 /// Two shards on a free port, and the rest from `flags`.
 pub fn serve_arguments<'f>(flags: &[&'f str]) -> Vec<&'f str> {
-    let mut arguments = vec!["serve", "--host", "127.0.0.1"];
-    for (flag, value) in [("--port", "0"), ("--shards", "2"), ("--drain", "1")] {
+    let mut arguments = vec!["serve"];
+    for (flag, value) in [("--host", "127.0.0.1"), ("--port", "0"), ("--shards", "2"), ("--drain", "1")] {
         if !flags.contains(&flag) {
             arguments.extend([flag, value]);
         }

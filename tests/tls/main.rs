@@ -1,6 +1,7 @@
 //! HTTPS and WSS against the running relay, with rustls and tungstenite as clients.
 
 mod benching;
+mod draining;
 mod handshakes;
 mod offload;
 mod relaying;
