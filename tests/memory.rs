@@ -1,4 +1,6 @@
-//! The bound of a shard's memory, in virtual time: who is closed for it, and who is not.
+//! The bound of a shard's memory: in virtual time, who is closed for it and who is not; and what the running relay takes.
+
+mod support;
 
 use std::time::Duration;
 
@@ -8,6 +10,9 @@ use ringrelay::channel::{
 use ringrelay::relay::{Input, Limits, Output, Relay, Terms};
 use ringrelay::time::Time;
 use ringrelay::ws::CloseCode;
+use serde_json::{Value, json};
+use support::raw::RawClient;
+use support::relay::{Channel, Relay as RunningRelay};
 
 const TERMS: Terms = Terms { rights: Rights::ALL, ends_at: None, window: None };
 const MEMORY_MAX: u64 = 1 << 20;
@@ -18,22 +23,28 @@ struct Rig {
     now: Time,
     /// The slot of the client that does not read, and what it has in flight.
     deaf: Option<(u32, Option<usize>)>,
+    /// Those whose records in part were to be forgotten.
+    forgotten: Vec<ClientId>,
 }
 
 impl Rig {
     fn new() -> Rig {
         let limits = Limits { memory_max: MEMORY_MAX, ..Limits::new(MESSAGE_LEN_MAX as u64, 1 << 40) };
-        Rig { relay: Relay::new(0, limits), now: Time::ZERO, deaf: None }
+        Rig { relay: Relay::new(0, limits), now: Time::ZERO, deaf: None, forgotten: Vec::new() }
     }
 
     fn create(&mut self, id: &str, history: u32) -> Result<(), CreateError> {
+        self.create_with(id, history, false)
+    }
+
+    fn create_with(&mut self, id: &str, history: u32, exclude_sender: bool) -> Result<(), CreateError> {
         let spec = ChannelSpec {
             id: ChannelId::parse(id).unwrap(),
             token: Token::new("secret"),
             pattern: Pattern::PubSub,
             client_limit: None,
             timeout: None,
-            exclude_sender: false,
+            exclude_sender,
             history,
             slow_consumers: SlowPolicy::Disconnect,
             permit: None,
@@ -86,6 +97,7 @@ impl Rig {
                 }
             }
             Output::Cut(client) => self.relay.handle(self.now, client, Input::Closed),
+            Output::Forget(client) => self.forgotten.push(client),
             Output::Submit | Output::ShutWrite(_) => {}
         }
     }
@@ -225,4 +237,120 @@ fn who_does_not_read_the_history_is_closed_before_others() {
         rig.send(*client, MESSAGE_LEN_MAX - 1, false);
     }
     assert!(!rig.relay.is_open(deaf), "it holds the history");
+}
+
+#[test]
+fn who_stops_inside_a_tls_record_is_closed_with_1013_and_that_is_forgotten() {
+    /// What a record takes at the most.
+    const RECORD_LEN: usize = 16_640;
+    let mut rig = Rig::new();
+    rig.create("a", 0).unwrap();
+    let reader = rig.join("a");
+    let clients: Vec<ClientId> = (0..100).map(|_| rig.join("a")).collect();
+    let idle = rig.relay.memory_len();
+    // One goes on with its record.
+    rig.relay.hold_part(clients[0], RECORD_LEN);
+    assert_eq!(rig.relay.memory_len(), idle + RECORD_LEN as u64);
+    rig.relay.hold_part(clients[0], 0);
+    assert_eq!(rig.relay.memory_len(), idle);
+    for client in &clients {
+        rig.relay.hold_part(*client, RECORD_LEN);
+        rig.run();
+        assert!(rig.relay.memory_len() <= MEMORY_MAX, "{}", rig.relay.memory_len());
+    }
+    let closed: Vec<ClientId> = clients.into_iter().filter(|client| !rig.relay.is_open(*client)).collect();
+    assert!((40..60).contains(&closed.len()), "as many as do not fit: {}", closed.len());
+    assert!(rig.relay.is_open(reader), "who holds nothing is not closed");
+    rig.forgotten.sort_by_key(|client| client.slot);
+    assert_eq!(rig.forgotten, closed);
+    let tally = rig.relay.take_tally().unwrap();
+    assert!(tally.closes.iter().all(|(code, _)| *code == CloseCode::OutOfMemory), "{tally:?}");
+}
+
+/// Two senders that take turns: for each of the empty messages of its own, one that does not read is noted 16 bytes.
+fn take_turns(rig: &mut Rig, senders: [ClientId; 2], turns: usize) {
+    for turn in 0..turns {
+        for sender in senders {
+            rig.relay.receive(rig.now, sender, &mut [0x82, 0x80, 0, 0, 0, 0]);
+        }
+        if turn % 1000 == 999 {
+            rig.run();
+        }
+    }
+    rig.run();
+}
+
+/// A rig with a deaf client and another one, in a channel whose senders do not get their own messages.
+fn deaf_sender() -> (Rig, [ClientId; 2]) {
+    let mut rig = Rig::new();
+    rig.create_with("a", 0, true).unwrap();
+    let senders = [rig.join("a"), rig.join("a")];
+    rig.deaf = Some((senders[0].slot, None));
+    (rig, senders)
+}
+
+#[test]
+fn notes_on_own_messages_count_and_are_given_back() {
+    let (mut rig, senders) = deaf_sender();
+    let idle = rig.relay.memory_len();
+    take_turns(&mut rig, senders, 20_000);
+    let held = rig.relay.memory_len() - idle;
+    assert!(held > 20_000 * 16, "the notes count: {held}");
+    assert!(rig.relay.is_open(senders[0]));
+    // It reads on.
+    let (_, in_flight) = rig.deaf.take().unwrap();
+    rig.relay.handle(rig.now, senders[0], Input::Sent(in_flight.unwrap()));
+    (0..30).for_each(|_| rig.run());
+    assert_eq!(rig.relay.memory_len(), 0);
+}
+
+#[test]
+fn who_has_notes_pile_up_is_closed_and_they_are_forgotten_at_once() {
+    let (mut rig, senders) = deaf_sender();
+    let mut turns = 0;
+    while rig.relay.is_open(senders[0]) {
+        take_turns(&mut rig, senders, 1000);
+        turns += 1000;
+        // Notes double their room.
+        assert!(rig.relay.memory_len() <= 2 * MEMORY_MAX, "{}", rig.relay.memory_len());
+        assert!(turns < 100_000, "it holds more than there is");
+    }
+    assert!(rig.relay.is_open(senders[1]), "who reads is not closed");
+    // The last chunk of the log is left, for the next message.
+    assert!(rig.relay.memory_len() < MEMORY_MAX / 2, "{}", rig.relay.memory_len());
+    assert_eq!(rig.relay.take_tally().unwrap().closes, [(CloseCode::SlowConsumer, 1)]);
+}
+
+/// An empty message is two bytes of a history; whatever else were kept of each would be several times that.
+#[test]
+fn histories_of_empty_messages_take_no_more_memory_than_counts() {
+    const SHARD_MEMORY: u64 = 16 << 20;
+    /// The receive buffers of the shard, and room for what the allocator holds back.
+    const OTHER_GROWTH_MAX: u64 = (16 << 20) + (8 << 20);
+    const CHANNELS: usize = 100;
+    const MESSAGES: usize = 60_000;
+
+    let relay = RunningRelay::start_with(&["--shards", "1", "--shard-memory", &SHARD_MEMORY.to_string()]);
+    let before = relay.memory();
+    let messages = [0x82, 0x80, 0, 0, 0, 0].repeat(MESSAGES);
+    let mut most = 0;
+    for _ in 0..CHANNELS {
+        let channel = support::eventually("there is memory for a channel", || {
+            let spec = json!({"pattern": "pub-sub", "history": 65_536, "excludeSender": true, "timeout": -1});
+            let response = relay.request("POST", "/channels", Some(&spec));
+            let body = (response.status == 201).then(|| response.json())?;
+            let text = |value: &Value| value.as_str().expect("a string").to_owned();
+            Some(Channel { id: text(&body["data"]["id"]), token: text(&body["token"]) })
+        });
+        let mut client = RawClient::connect(&relay, &channel);
+        client.send_bytes(&messages);
+        client.expect_open();
+        most = most.max(relay.memory());
+    }
+    let metrics = String::from_utf8(relay.request("GET", "/metrics", None).body).expect("text");
+    let line = "ringrelay_histories_cut_for_memory_total";
+    let cut = metrics.lines().find_map(|found| found.strip_prefix(line)).expect("it is counted");
+    assert_ne!(cut.trim(), "0", "the bound was reached");
+    let grown = most - before;
+    assert!(grown < SHARD_MEMORY + OTHER_GROWTH_MAX, "{CHANNELS} channels took {} KiB", grown >> 10);
 }

@@ -9,6 +9,7 @@ use ringrelay::channel::{
 };
 use ringrelay::chunk::Meter;
 use ringrelay::time::Time;
+use ringrelay::ws::frame_len;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
@@ -21,7 +22,7 @@ fuzz_target!(|message: &[u8]| {
 });
 
 fn check(pattern: Pattern, message: &[u8]) {
-    let mut channel = Channel::new(spec(pattern), Time::ZERO, &Meter::default());
+    let mut channel = Channel::new(spec(pattern), Time::ZERO, frame_len, &Meter::default());
     let sender = channel.join(ClientId { shard: 0, slot: 0 }, Rights::ALL);
     let other = ClientId { shard: 0, slot: 1 };
     channel.join(other, Rights::ALL);

@@ -1,9 +1,8 @@
 //! The log of a channel: what is broadcast, written once and read by every subscriber through a cursor of its own.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::chunk::{Chain, Chunk, Cursor, Meter};
+use crate::chunk::{Chain, Chunk, Cursor, Meter, RecordLen};
 
 /// Encoded records in the order of their offsets. Trimmed behind the slowest reader, but for what history keeps.
 #[derive(Debug)]
@@ -22,9 +21,9 @@ pub struct Log {
 
 impl Log {
     /// An empty log that keeps the last `history_records` records (and no more than [`HISTORY_LEN_MAX`] bytes of them)
-    /// for readers to come.
-    pub fn new(history_records: u32, meter: &Meter) -> Log {
-        let history = History { records_max: history_records as usize, records: VecDeque::new(), first: None };
+    /// for readers to come. `record_len` tells how long a record is.
+    pub fn new(history_records: u32, record_len: RecordLen, meter: &Meter) -> Log {
+        let history = History { records_max: history_records, records: 0, first: None, record_len };
         Log { chain: Chain::new(CHUNK_SIZE_MIN, meter), fresh: None, flushed: 0, appended: 0, history }
     }
 
@@ -45,7 +44,7 @@ impl Log {
 
     /// The same without those that are kept for readers to come: what such a reader has behind it.
     pub fn appended_before_history(&self) -> u32 {
-        self.appended.wrapping_sub(self.history.records.len() as u32)
+        self.appended.wrapping_sub(self.history.records)
     }
 
     /// Appends a record and returns its offset.
@@ -105,16 +104,18 @@ impl Log {
     }
 }
 
-/// The records kept for readers to come.
+/// The records kept for readers to come. Where each begins is not noted: the least of them is shorter than such a note, and
+/// each tells where the next begins.
 #[derive(Debug)]
 struct History {
     /// How many at most; 0 = no history.
-    records_max: usize,
-    /// Offsets of the records kept, ascending; at most `records_max`, and at most `HISTORY_LEN_MAX` bytes in all unless
-    /// it is a single record.
-    records: VecDeque<u64>,
+    records_max: u32,
+    /// How many there are: at most `records_max`, and at most `HISTORY_LEN_MAX` bytes in all unless it is a single one.
+    records: u32,
     /// A cursor at the first of them; `None` = there is none. It keeps the chain alive from there on.
     first: Option<Cursor>,
+    /// How long a record is, by its first bytes.
+    record_len: RecordLen,
 }
 
 impl History {
@@ -122,28 +123,23 @@ impl History {
         if self.records_max == 0 {
             return;
         }
-        self.records.push_back(offset);
+        self.records += 1;
         let first = self.first.get_or_insert_with(|| Cursor::at(chunk.clone(), offset));
-        while self.records.len() > self.records_max
-            || (self.records.len() > 1 && head - self.records[0] > HISTORY_LEN_MAX)
-        {
-            self.records.pop_front();
+        while self.records > self.records_max || (self.records > 1 && head - first.offset() > HISTORY_LEN_MAX) {
+            first.advance(first.record_len(self.record_len), head);
+            self.records -= 1;
         }
-        let len = usize::try_from(self.records[0] - first.offset()).expect("a history fits in memory");
-        first.advance(len, head);
     }
 
     fn trim(&mut self, head: u64, len_max: u64) {
         let Some(first) = &mut self.first else { return };
-        while self.records.front().is_some_and(|record| head - record > len_max) {
-            self.records.pop_front();
+        while self.records > 0 && head - first.offset() > len_max {
+            first.advance(first.record_len(self.record_len), head);
+            self.records -= 1;
         }
-        match self.records.front() {
-            Some(record) => {
-                let len = usize::try_from(record - first.offset()).expect("a history fits in memory");
-                first.advance(len, head);
-            }
-            None => self.first = None,
+        debug_assert!((self.records == 0) == (first.offset() == head));
+        if self.records == 0 {
+            self.first = None;
         }
     }
 
@@ -160,8 +156,19 @@ pub const HISTORY_LEN_MAX: u64 = 4 << 20;
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::collections::VecDeque;
+
+    use proptest::prelude::*;
+
     use super::*;
     use crate::chunk::{Piece, Pieces};
+    use crate::ws::{Opcode, frame_len, server_header};
+
+    /// Of logs without a history, whose records are not asked for it.
+    fn unasked(_: &[Cell<u8>]) -> usize {
+        panic!("there is no history")
+    }
 
     fn read(cursor: &mut Cursor, log: &Log) -> Vec<u8> {
         log.attach(cursor);
@@ -178,7 +185,7 @@ mod tests {
 
     #[test]
     fn readers_see_what_came_after_they_joined() {
-        let mut log = Log::new(0, &Meter::default());
+        let mut log = Log::new(0, unasked, &Meter::default());
         let mut early = log.join();
         log.append([b"1", b"!"]);
         let mut late = log.join();
@@ -193,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_reader_that_joins_in_the_middle_of_a_tick_is_attached_where_it_stands() {
-        let mut log = Log::new(0, &Meter::default());
+        let mut log = Log::new(0, unasked, &Meter::default());
         for _ in 0..10 {
             log.append([&[1; 3000], &[]]);
         }
@@ -204,7 +211,7 @@ mod tests {
 
     #[test]
     fn history_keeps_the_last_records() {
-        let mut log = Log::new(3, &Meter::default());
+        let mut log = Log::new(3, |_| 201, &Meter::default());
         for i in 0..100u8 {
             log.append([&[i], &[i; 200]]);
             log.mark_flushed();
@@ -215,7 +222,7 @@ mod tests {
 
     #[test]
     fn history_is_bounded_in_bytes_but_holds_one_record_of_any_size() {
-        let mut log = Log::new(100, &Meter::default());
+        let mut log = Log::new(100, |_| (1 << 20) + 1, &Meter::default());
         for _ in 0..5 {
             log.append([&[0; 1 << 20], b"x"]);
         }
@@ -227,7 +234,7 @@ mod tests {
     #[test]
     fn a_trimmed_history_gives_its_memory_back() {
         let meter = Meter::default();
-        let mut log = Log::new(1000, &meter);
+        let mut log = Log::new(1000, |_| 1001, &meter);
         for _ in 0..500 {
             log.append([&[7; 1000], b"x"]);
             log.mark_flushed();
@@ -247,9 +254,73 @@ mod tests {
         assert_eq!(meter.held(), 0);
     }
 
+    /// What happens to a history.
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// Messages of this length.
+        Append { count: usize, len: usize },
+        /// So many parts of a hundred are left.
+        Trim { part: u64 },
+        /// The channel rests.
+        Cool,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let len = prop_oneof![4 => 0usize..10, 3 => 100usize..5_000, 1 => 60_000usize..70_000, 1 => Just(3usize << 20)];
+        let step = prop_oneof![
+            8 => (1usize..40, len).prop_map(|(count, len)| Step::Append { count: if len < 1 << 20 { count } else { 1 }, len }),
+            1 => (0u64..=100).prop_map(|part| Step::Trim { part }),
+            1 => Just(Step::Cool),
+        ];
+        prop::collection::vec(step, 0..30)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn history_keeps_what_a_list_of_its_records_would(
+            steps in steps(), records_max in prop_oneof![1u32..5, 50u32..200],
+        ) {
+            let mut log = Log::new(records_max, frame_len, &Meter::default());
+            let mut records: VecDeque<u64> = VecDeque::new();
+            let mut appended = 0u32;
+            for step in steps {
+                match step {
+                    Step::Append { count, len } => for _ in 0..count {
+                        records.push_back(log.append([&server_header(Opcode::Binary, len), &vec![7; len]]));
+                        appended += 1;
+                        while records.len() > records_max as usize
+                            || (records.len() > 1 && log.head() - records[0] > HISTORY_LEN_MAX)
+                        {
+                            records.pop_front();
+                        }
+                    }
+                    Step::Trim { part } => {
+                        let len_max = log.history_len() * part / 100;
+                        log.trim_history(len_max);
+                        while records.front().is_some_and(|record| log.head() - record > len_max) {
+                            records.pop_front();
+                        }
+                    }
+                    Step::Cool => {
+                        log.mark_flushed();
+                        log.cool();
+                    }
+                }
+                prop_assert_eq!(log.join().offset(), records.front().copied().unwrap_or(log.head()));
+                prop_assert_eq!(log.has_history(), !records.is_empty());
+                prop_assert_eq!(log.history_len(), records.front().map_or(0, |first| log.head() - first));
+                prop_assert_eq!(log.appended_before_history(), appended - records.len() as u32);
+            }
+            let len = log.history_len();
+            prop_assert_eq!(read(&mut log.join(), &log).len() as u64, len);
+        }
+    }
+
     #[test]
     fn an_idle_log_gives_its_memory_back() {
-        let mut log = Log::new(0, &Meter::default());
+        let mut log = Log::new(0, unasked, &Meter::default());
         let mut reader = log.join();
         log.append([b"x", &[]]);
         log.cool();

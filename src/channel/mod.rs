@@ -17,7 +17,7 @@ mod spec;
 
 use std::time::Duration;
 
-use crate::chunk::Meter;
+use crate::chunk::{Meter, RecordLen};
 use crate::time::Time;
 
 pub use activity::{BusyChannel, SlowClient, Survey};
@@ -69,11 +69,12 @@ pub struct Channel {
 }
 
 impl Channel {
-    pub fn new(spec: ChannelSpec, now: Time, meter: &Meter) -> Channel {
+    /// A channel without clients. `record_len` tells how long a record of its log is, `meter` counts the log's memory.
+    pub fn new(spec: ChannelSpec, now: Time, record_len: RecordLen, meter: &Meter) -> Channel {
         // Only broadcasts go through the log.
         let history = if spec.pattern == Pattern::PubSub { spec.history } else { 0 };
         let (members, speakers, rotation) = (Members::default(), Members::default(), Rotation::default());
-        let (log, activity) = (Log::new(history, meter), Activity::default());
+        let (log, activity) = (Log::new(history, record_len, meter), Activity::default());
         Channel { log, members, speakers, rotation, reserved: 0, active_at: now, activity, spec }
     }
 

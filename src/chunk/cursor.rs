@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::{Chunk, Piece, Pieces};
+use super::{Chunk, Piece, Pieces, RecordLen};
 
 /// A place in a chain: all before it has been sent.
 #[derive(Clone, Debug)]
@@ -111,6 +111,13 @@ impl Cursor {
         });
     }
 
+    /// Length of the record that begins at the cursor, which is not detached and has something to read.
+    pub fn record_len(&self, record_len: RecordLen) -> usize {
+        let chunk = self.chunk.as_ref().expect("there is a record");
+        let start = usize::try_from(self.offset - chunk.base).expect("a chunk fits in memory");
+        record_len(&chunk.bytes[start..chunk.len.get()])
+    }
+
     /// The first end of a record at or behind the cursor. `record_len` tells from a record's first bytes how long it is.
     ///
     /// Walks the chunk from its start, since only there a record is known to begin: for the rare reader that stopped
@@ -179,6 +186,21 @@ mod tests {
         assert_eq!(cursor.held_len(), 8 * 4, "the second chunk is larger");
         cursor.advance(4, 12);
         assert_eq!(cursor.held_len(), 0);
+    }
+
+    #[test]
+    fn a_cursor_walks_from_record_to_record_over_chunks() {
+        let mut chain = Chain::new(8, &Meter::default());
+        let first = chain.append([&[3], b"ab"]).clone();
+        chain.append([&[5], b"cdef"]);
+        chain.append([&[4], b"ghi"]);
+        let mut cursor = Cursor::at(first, 0);
+        let mut lens = Vec::new();
+        while !cursor.is_detached() {
+            lens.push(cursor.record_len(|record| usize::from(record[0].get())));
+            cursor.advance(lens[lens.len() - 1], chain.head());
+        }
+        assert_eq!(lens, [3, 5, 4]);
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! How much memory chunks take.
+//! How much memory chunks take, and what is noted about them.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// A count of the bytes of all chunks that were made under it and still are.
+/// A count of the bytes of all chunks and notes that were made under it and still are.
 #[derive(Clone, Debug, Default)]
 pub struct Meter {
     held: Rc<Cell<u64>>,

@@ -4,12 +4,15 @@
 //! [`Cursor`]. A chunk lives as long as somebody points at it or at one before it, so that a chain is trimmed behind
 //! its slowest reader without anyone keeping count: a cursor that has read everything points at no chunk at all.
 //!
+//! What readers are not to get is told by [`Notes`], whose memory counts like that of the chunks ([`Meter`]).
+//!
 //! The bytes are `Cell`s: they can be appended to while the kernel sends what stands before them, and no `unsafe` is
 //! needed to say so. What has been written is never changed as long as anyone but the chain holds the chunk.
 
 mod chain;
 mod cursor;
 mod meter;
+mod notes;
 
 use std::cell::{Cell, OnceCell};
 use std::fmt;
@@ -18,6 +21,10 @@ use std::rc::Rc;
 pub use chain::Chain;
 pub use cursor::Cursor;
 pub use meter::Meter;
+pub use notes::Notes;
+
+/// Tells how long a record is by its first bytes. What is behind these may be other records.
+pub type RecordLen = fn(&[Cell<u8>]) -> usize;
 
 /// Append-only memory, shared between a chain, its readers and the sends that are in flight.
 pub struct Chunk {

@@ -11,7 +11,7 @@ use std::ops::Range;
 use arrayvec::ArrayVec;
 
 use crate::channel::Log;
-use crate::chunk::{Cursor, Meter, Piece, Pieces};
+use crate::chunk::{Cursor, Meter, Notes, Piece, Pieces};
 use crate::session::{Phase, opcode_of};
 use crate::time::Time;
 use crate::ws::deflate::{COMPRESS_LEN_MIN, Compressor, Inflater, Window};
@@ -66,7 +66,7 @@ pub(super) struct CompressedLogs {
     small: CompressedLog,
     /// Records of the plain log, by their beginnings, that one client is not to get: its slot and serial. Ascending; only
     /// those that are still to be compressed.
-    left_out: VecDeque<(u64, u32, u32)>,
+    left_out: Notes<(u64, u32, u32)>,
 }
 
 #[derive(Debug)]
@@ -81,8 +81,8 @@ struct CompressedLog {
 impl CompressedLogs {
     /// Logs for a channel whose plain log ends at `head`.
     pub(super) fn new(head: u64, meter: &Meter) -> CompressedLogs {
-        let empty = || CompressedLog { log: Log::new(0, meter), last: 0..0, readers: 0 };
-        CompressedLogs { done: Cursor::at_end(head), full: empty(), small: empty(), left_out: VecDeque::new() }
+        let empty = || CompressedLog { log: Log::new(0, frame_len, meter), last: 0..0, readers: 0 };
+        CompressedLogs { done: Cursor::at_end(head), full: empty(), small: empty(), left_out: Notes::new(meter) }
     }
 
     fn of(&self, window: Window) -> &CompressedLog {
@@ -120,7 +120,7 @@ impl CompressedLogs {
     pub(super) fn join(&mut self, window: Window, head: u64) {
         if !self.are_read() {
             self.done = Cursor::at_end(head);
-            self.left_out.clear();
+            self.left_out.change(VecDeque::clear);
         }
         self.of_mut(window).readers += 1;
     }
@@ -136,7 +136,7 @@ impl CompressedLogs {
 
     /// Notes that the record of the plain log that begins at `offset` is not for this client.
     pub(super) fn leave_out(&mut self, offset: u64, slot: u32, serial: u32) {
-        self.left_out.push_back((offset, slot, serial));
+        self.left_out.change(|left_out| left_out.push_back((offset, slot, serial)));
     }
 
     /// Appends a record of the plain log to those that are read.
@@ -237,7 +237,7 @@ impl Relay {
                     let (record, rest) = cells.split_at(frame_len(cells));
                     logs.append(codec, record);
                     while logs.left_out.front().is_some_and(|(left_out, ..)| *left_out == offset) {
-                        let Some((_, client, serial)) = logs.left_out.pop_front() else { break };
+                        let Some((_, client, serial)) = logs.left_out.change(VecDeque::pop_front) else { break };
                         if let Some(session) =
                             sessions.get_mut(client as usize).filter(|session| session.serial == serial)
                             && let Some(window) = session.reads

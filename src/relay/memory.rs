@@ -5,16 +5,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::channel::ClientId;
 use crate::chunk::Meter;
 use crate::session::Phase;
 use crate::time::Time;
 use crate::ws::{CloseCode, Decoder};
 
-use super::Relay;
 use super::rooms::Room;
+use super::{Output, Relay};
 
 impl Relay {
-    /// Bytes that messages take: logs, history, outboxes, and what has arrived in part.
+    /// Bytes that messages take: logs, history, outboxes, notes on who is not to get what, and what has arrived in part.
     pub fn memory_len(&self) -> u64 {
         self.meter.held() + self.partial_len
     }
@@ -22,6 +23,15 @@ impl Relay {
     /// What counts the memory of messages, for those who keep them outside of the relay.
     pub fn meter(&self) -> &Meter {
         &self.meter
+    }
+
+    /// Says how many bytes of memory a client's TLS holds for a record of which a part has come.
+    pub fn hold_part(&mut self, client: ClientId, len: usize) {
+        debug_assert_eq!(client.shard, self.shard);
+        let session = &mut self.sessions[client.slot as usize];
+        self.partial_len -= session.parted_len as u64;
+        session.parted_len = len;
+        self.partial_len += len as u64;
     }
 
     /// Whether the shard holds as much as it may.
@@ -109,10 +119,13 @@ impl Relay {
     fn close_for_memory(&mut self, now: Time, slot: u32, held: u64) {
         self.tally.reclaimed += 1;
         let session = &mut self.sessions[slot as usize];
-        let partial_len = session.decoder.held_len() as u64;
+        let partial_len = session.partial_len();
         if partial_len * 2 > held {
             // Nothing more is expected of it.
             session.decoder = Decoder::new(0);
+            if std::mem::take(&mut session.parted_len) > 0 {
+                self.outputs.push(Output::Forget(ClientId { shard: self.shard, slot }));
+            }
             self.partial_len -= partial_len;
             self.close(now, slot, CloseCode::OutOfMemory);
         } else {
@@ -123,7 +136,7 @@ impl Relay {
     /// The open sessions that are far enough behind to be worth closing, and how many bytes that is.
     fn holders(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
         self.sessions.iter().filter(|(_, session)| session.phase == Phase::Open).filter_map(|(slot, session)| {
-            let held = session.held_len(self.flushed_of(session)) + session.decoder.held_len() as u64;
+            let held = session.held_len(self.flushed_of(session)) + session.partial_len();
             (held >= HELD_MIN).then_some((held, slot as u32))
         })
     }

@@ -27,7 +27,7 @@ use crate::metrics::{BATCH_BOUNDS, DURATION_BOUNDS, Traffic};
 use crate::session::{Phase, Rates, Session};
 use crate::time::Time;
 use crate::ws::deflate::Window;
-use crate::ws::{CloseCode, Decoder, Opcode};
+use crate::ws::{CloseCode, Decoder, Opcode, frame_len};
 
 pub use crate::session::SEND_LEN_MAX;
 pub use closing::CLOSE_TIMEOUT;
@@ -76,6 +76,8 @@ pub enum Output {
     ShutWrite(ClientId),
     /// Begin with what was said so far, before the rest is asked for: it takes its time.
     Submit,
+    /// Forget what is held of a TLS record that has come in part, and throw away unread what still comes.
+    Forget(ClientId),
     /// Close the socket, once nothing is in flight on it.
     Cut(ClientId),
 }
@@ -102,7 +104,7 @@ pub struct Relay {
     lags: Lags,
     /// Counts the memory of logs and outboxes.
     meter: Meter,
-    /// Bytes of messages that have arrived in part; the sum of `decoder.held_len()` over all sessions.
+    /// Bytes of what has arrived in part; the sum of `partial_len()` over all sessions.
     partial_len: u64,
     /// When more may be closed for lack of memory.
     reclaim_at: Time,
@@ -166,7 +168,7 @@ impl Relay {
         if self.is_out_of_memory() {
             return Err(CreateError::OutOfMemory);
         }
-        let slot = self.rooms.insert(Channel::new(spec, now, &self.meter)).ok_or(CreateError::IdTaken)?;
+        let slot = self.rooms.insert(Channel::new(spec, now, frame_len, &self.meter)).ok_or(CreateError::IdTaken)?;
         self.watch_expiry(slot);
         Ok(self.rooms[slot].channel.view(now))
     }
@@ -293,7 +295,7 @@ impl Relay {
             }
             Input::Closed => {
                 let session = self.sessions.remove(slot as usize);
-                self.partial_len -= session.decoder.held_len() as u64;
+                self.partial_len -= session.partial_len();
                 self.traffic.durations.observe(&DURATION_BOUNDS, (now - session.opened_at).as_micros() as u64);
                 debug_assert!(session.phase == Phase::Cut && session.place.is_none() && session.deadline.is_none());
             }

@@ -57,7 +57,7 @@ impl Room {
         session.reads = Some(window);
         let cursor = logs.log(window).join();
         if log.has_history() {
-            session.read_history_first(head, cursor);
+            session.read_history_first(head, cursor, meter);
         } else {
             session.read_from(cursor);
         }
@@ -161,6 +161,7 @@ mod tests {
     use super::*;
     use crate::channel::{ChannelSpec, Pattern, SlowPolicy, Token};
     use crate::time::Time;
+    use crate::ws::frame_len;
 
     fn channel(id: &str) -> Channel {
         let spec = ChannelSpec {
@@ -174,7 +175,7 @@ mod tests {
             slow_consumers: SlowPolicy::Disconnect,
             permit: None,
         };
-        Channel::new(spec, Time::ZERO, &Meter::default())
+        Channel::new(spec, Time::ZERO, frame_len, &Meter::default())
     }
 
     fn behind(rooms: &Rooms, id: Option<&str>) -> Vec<String> {

@@ -9,7 +9,7 @@ use super::{LogEnd, Session};
 /// Memory that a session holds, in bytes.
 #[derive(Debug)]
 pub struct Holding {
-    /// Held by nobody else: its outbox, what has arrived of a message, what was copied of a log.
+    /// Held by nobody else: its outbox, what has arrived in part, what was copied of a log, its notes.
     pub own: u64,
     /// Chunks of the logs that it reads, by their form; `None` = the plain one. Others may hold them too.
     pub logs: ArrayVec<(Option<Window>, u64), 2>,
@@ -43,8 +43,9 @@ impl Session {
 
     /// The memory that it holds: all chunks from the one on in which it stands, however little of them it is still to get.
     pub fn holding(&self) -> Holding {
-        let mut holding =
-            Holding { own: self.outbox.held_len() + self.decoder.held_len() as u64, logs: ArrayVec::new() };
+        let notes = self.own.held_len() + self.later.as_ref().map_or(0, |later| later.own.held_len());
+        let own = self.outbox.held_len() + self.partial_len() + notes as u64;
+        let mut holding = Holding { own, logs: ArrayVec::new() };
         let cursor_len = self.cursor.held_len();
         match (self.log_end, &self.later) {
             (LogEnd::Rest(_), _) => holding.own += cursor_len,

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::channel::Membership;
-use crate::chunk::{Cursor, Meter, Pieces};
+use crate::chunk::{Cursor, Meter, Notes, Pieces};
 use crate::outbox::Outbox;
 use crate::time::{Key, Time};
 use crate::ws::deflate::Window;
@@ -28,6 +28,8 @@ pub struct Session {
     /// Slot of its channel, and where it is kept there; `None` = it is in no channel (any more).
     pub place: Option<(u32, Membership)>,
     pub decoder: Decoder,
+    /// Bytes of memory that its TLS holds for a record of which a part has come; 0 = there is none, or no TLS.
+    pub parted_len: usize,
     pub outbox: Outbox,
     pub phase: Phase,
     /// The timer that cuts it when it takes too long to end; `None` = it is open.
@@ -60,7 +62,7 @@ pub struct Session {
     aligned: bool,
     /// Parts of the log that it is not to get, ascending and apart; all at or behind the cursor: its own messages, and
     /// what was copied into the outbox. While it reads the history: those that it would not get if it were to read on.
-    own: VecDeque<Range<u64>>,
+    own: Notes<Range<u64>>,
     /// How log and outbox follow each other; `None` = as they come. Apart, because few sessions need it.
     order: Option<Box<Order>>,
     /// Records of its log that it was sent, or is not to get, as [`Log::appended`](crate::channel::Log::appended) counts.
@@ -142,6 +144,7 @@ impl Session {
         Session {
             place: None,
             decoder: Decoder::new(message_len_max),
+            parted_len: 0,
             outbox,
             phase: Phase::Open,
             deadline: None,
@@ -158,7 +161,7 @@ impl Session {
             joined_at,
             log_end: LogEnd::Head,
             aligned: true,
-            own: VecDeque::new(),
+            own: Notes::new(meter),
             order: None,
             records_seen: 0,
             opened_at: Time::ZERO,
@@ -192,6 +195,11 @@ impl Session {
     /// log is held for it from its cursor on, whatever lies there.
     pub fn lag(&self, flushed: u64) -> u64 {
         flushed.saturating_sub(self.cursor.offset().max(self.joined_at)) + self.notes_len() + self.outbox.lag()
+    }
+
+    /// Bytes of memory that are held for what has come of the client in part.
+    pub fn partial_len(&self) -> u64 {
+        (self.decoder.held_len() + self.parted_len) as u64
     }
 
     /// Bytes of the notes on what it is not to get.
@@ -258,10 +266,15 @@ impl Session {
             // It reads a copy already.
             (None, LogEnd::At(_) | LogEnd::NextRecord | LogEnd::Rest(_)) => self.log_end,
         };
-        // What will not be sent cannot go first.
         if matches!(self.log_end, LogEnd::NextRecord) {
+            // What will not be sent cannot go first.
             self.order = None;
+            // A send that carries nothing of the log is no reason to hold it.
+            if !self.holds_log() {
+                self.settle();
+            }
         }
+        self.forget_notes();
     }
 
     /// What to send next, as far as there is something and no send is in flight. `head` is the end of the log.
@@ -408,6 +421,14 @@ impl Session {
         let end = self.record_end();
         self.cursor.keep_until(end);
         self.log_end = LogEnd::Rest(end);
+        self.forget_notes();
+    }
+
+    /// Gives up the notes on what follows, where one that ends has let go of the log: it goes on nowhere.
+    fn forget_notes(&mut self) {
+        if self.phase != Phase::Open && matches!(self.log_end, LogEnd::Rest(_)) {
+            self.own.change(VecDeque::clear);
+        }
     }
 
     /// The first place between two records from the cursor on.
@@ -431,14 +452,14 @@ impl Session {
     /// Moves the cursor over what the client is not to get, up to `head`. Of a compressed log, records behind that may
     /// have been written already, and a range may go on there.
     fn skip_own(&mut self, head: u64) {
-        let at = |offset: u64| move |own: &&mut Range<u64>| own.start == offset && own.start < head;
-        while let Some(own) = self.own.front_mut().filter(at(self.cursor.offset())) {
+        let at = |offset: u64| move |own: &&Range<u64>| own.start == offset && own.start < head;
+        while let Some(own) = self.own.front().filter(at(self.cursor.offset())).cloned() {
             let to = own.end.min(head);
             self.cursor.advance(len_of(own.start..to), head);
-            own.start = to;
-            if own.is_empty() {
-                self.own.pop_front();
-            }
+            self.own.change(|notes| match notes.front_mut() {
+                Some(first) if to < own.end => first.start = to,
+                Some(_) | None => drop(notes.pop_front()),
+            });
         }
     }
 }
@@ -449,11 +470,11 @@ pub fn push_frame(outbox: &mut Outbox, opcode: Opcode, payload: &[u8]) {
 }
 
 /// Adds a range to those before it, of which it may go on with the last.
-fn push_range(ranges: &mut VecDeque<Range<u64>>, range: Range<u64>) {
-    match ranges.back_mut() {
+fn push_range(ranges: &mut Notes<Range<u64>>, range: Range<u64>) {
+    ranges.change(|ranges| match ranges.back_mut() {
         Some(last) if last.end == range.start => last.end = range.end,
         _ => ranges.push_back(range),
-    }
+    });
 }
 
 /// Length of a part of a log.

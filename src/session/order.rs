@@ -79,7 +79,7 @@ impl Session {
     fn in_flight_to(&self) -> u64 {
         let mut to = self.cursor.offset();
         let mut left = self.sending.map_or(0, |sending| sending.log_before + sending.log) as u64;
-        for own in &self.own {
+        for own in self.own.iter() {
             if to + left <= own.start {
                 break;
             }
@@ -113,8 +113,10 @@ impl Session {
     fn leave_out_copied(&mut self, part: Range<u64>) {
         let begin = self.own.partition_point(|own| own.end <= part.start);
         let end = self.own.partition_point(|own| own.start < part.end);
-        let part = self.own.drain(begin..end).fold(part, |part, own| part.start.min(own.start)..part.end.max(own.end));
-        self.own.insert(begin, part);
+        self.own.change(|notes| {
+            let part = notes.drain(begin..end).fold(part, |part, own| part.start.min(own.start)..part.end.max(own.end));
+            notes.insert(begin, part);
+        });
     }
 
     /// What goes before the outbox, if it has not been sent yet.

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::chunk::Cursor;
+use crate::chunk::{Cursor, Meter, Notes};
 
 use super::{LogEnd, Phase, Session, push_range};
 
@@ -15,7 +15,7 @@ pub(super) struct Later {
     /// It was too slow: what follows the cursor is skipped, and the cursor holds nothing.
     pub(super) is_skipped: bool,
     /// As [`Session::own`], of the log that it goes on in.
-    pub(super) own: VecDeque<Range<u64>>,
+    pub(super) own: Notes<Range<u64>>,
 }
 
 impl Later {
@@ -24,7 +24,7 @@ impl Later {
         self.cursor.offset()
     }
 
-    /// Bytes of the chunks that it holds there.
+    /// Bytes of the chunks of that log that it holds.
     pub(super) fn held_len(&self) -> u64 {
         self.cursor.held_len()
     }
@@ -32,9 +32,10 @@ impl Later {
 
 impl Session {
     /// Has the session read the plain log up to `history_end` from where it stands, and go on at `cursor` of another log.
-    pub fn read_history_first(&mut self, history_end: u64, cursor: Cursor) {
+    /// `meter` counts its notes on that.
+    pub fn read_history_first(&mut self, history_end: u64, cursor: Cursor, meter: &Meter) {
         self.log_end = LogEnd::At(history_end);
-        self.later = Some(Box::new(Later { cursor, is_skipped: false, own: VecDeque::new() }));
+        self.later = Some(Box::new(Later { cursor, is_skipped: false, own: Notes::new(meter) }));
     }
 
     /// Has the session read from `cursor` on.
@@ -91,7 +92,7 @@ impl Session {
         if let Some(later) = &mut self.later {
             later.cursor = Cursor::at_end(later.cursor.offset());
             later.is_skipped = true;
-            self.own = VecDeque::new();
+            self.own.change(VecDeque::clear);
             self.log_end = LogEnd::NextRecord;
         }
         if matches!(self.log_end, LogEnd::Head) {
@@ -115,8 +116,10 @@ impl Session {
         if own.len() > 1
             && let Some(end) = own.back().map(|last| last.end)
         {
-            let len: u64 = own.drain(..).map(|own| own.end - own.start).sum();
-            own.push_back(end - len..end);
+            own.change(|own| {
+                let len: u64 = own.drain(..).map(|own| own.end - own.start).sum();
+                own.push_back(end - len..end);
+            });
         }
     }
 
@@ -145,9 +148,11 @@ impl Session {
         }
         let own: u64 = self.own.iter().map(|own| own.end.min(head) - own.start.min(head)).sum();
         // What was compressed ahead of its flush is still to come.
-        self.own.retain_mut(|own| {
-            own.start = own.start.max(head);
-            own.start < own.end
+        self.own.change(|own| {
+            own.retain_mut(|own| {
+                own.start = own.start.max(head);
+                own.start < own.end
+            });
         });
         self.read_from(Cursor::at_end(head));
         (self.log_end, self.aligned) = (LogEnd::Head, true);

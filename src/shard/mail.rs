@@ -74,6 +74,9 @@ impl<D: Driver> Shard<D> {
         self.counts.handoffs += 1;
         let is_adopted = self.driver.adopt(socket.as_fd(), client.slot);
         let tls = tls.map(|session| Secure::new(session, self.kernel_tls, socket.as_fd()));
+        if let Some(tls) = &tls {
+            self.relay.hold_part(client, tls.parted_len());
+        }
         self.connections.open(client, socket, tls, permit);
         match is_adopted {
             Ok(()) => self.adopt(now, client, received),

@@ -323,6 +323,11 @@ impl<D: Driver> Shard<D> {
                 }
             }
             Output::Submit => driver.submit(),
+            Output::Forget(client) => {
+                if let Some(tls) = &mut connections.at(client.slot).tls {
+                    tls.forget();
+                }
+            }
             Output::Cut(client) => cut.push(client),
         });
         let is_to_go_on = !broken.is_empty();

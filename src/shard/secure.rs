@@ -112,6 +112,7 @@ pub(super) fn receive(
     bytes: &mut [u8],
 ) -> (usize, bool) {
     let (used, taken) = tls.take_in(now, relay, client, bytes);
+    relay.hold_part(client, tls.parted_len());
     match taken {
         Taken::All => (used, true),
         Taken::Full => (used, false),
@@ -199,6 +200,17 @@ impl Secure {
     /// Whether the peer has closed its side.
     pub(super) fn is_read_closed(&self) -> bool {
         self.session.is_read_closed()
+    }
+
+    /// Bytes of memory held for a record of which a part has come.
+    pub(super) fn parted_len(&self) -> usize {
+        self.session.parted_len()
+    }
+
+    /// Forgets that part, and throws away unread what still comes.
+    pub(super) fn forget(&mut self) {
+        self.opened = None;
+        self.session.forget();
     }
 
     /// Opens `bytes` and gives what they say to `relay`, until its turn is full. Returns how many of `bytes` are done with.

@@ -27,6 +27,8 @@ pub struct Session {
     parted: Vec<u8>,
     /// `parted` is the whole record, opened; it is kept until [`open`](Self::open) is called again.
     is_parted_open: bool,
+    /// Nothing that the peer sends is read any more.
+    is_deaf: bool,
     /// Records without data since the last one with some.
     control_in_a_row: u8,
     /// Key updates that the peer may send before there is more data.
@@ -86,6 +88,7 @@ impl Session {
             keys,
             parted: Vec::new(),
             is_parted_open: false,
+            is_deaf: false,
             control_in_a_row: 0,
             renewals_left: RENEWALS_MAX,
             renewal_len: 0,
@@ -117,6 +120,9 @@ impl Session {
     }
 
     fn next(&mut self, received: &mut [u8]) -> Result<Opened, RecordError> {
+        if self.is_deaf {
+            return Ok(Opened::Nothing);
+        }
         if std::mem::replace(&mut self.is_parted_open, false) {
             self.parted = Vec::new();
         }
@@ -156,6 +162,17 @@ impl Session {
     pub fn parted(&mut self) -> &mut [u8] {
         debug_assert!(self.is_parted_open);
         &mut self.parted
+    }
+
+    /// Bytes of memory held for a record that comes in parts.
+    pub fn parted_len(&self) -> usize {
+        self.parted.capacity()
+    }
+
+    /// Gives that memory back. What the peer still sends is used up unread: it cannot be opened any more.
+    pub fn forget(&mut self) {
+        (self.parted, self.is_parted_open) = (Vec::new(), false);
+        self.is_deaf = true;
     }
 
     /// Header of the record that `bytes` begin with, if all of it is there.
@@ -338,12 +355,6 @@ impl Session {
         }
         self.sealer = Sealer::new(suite, secrets).ok_or(RecordError::Internal)?;
         Ok(record)
-    }
-
-    /// Bytes of memory held for a record that comes in parts.
-    #[cfg(test)]
-    pub(super) fn parted_capacity(&self) -> usize {
-        self.parted.capacity()
     }
 
     /// Has the key wear out after as many records more.

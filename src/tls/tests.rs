@@ -226,7 +226,28 @@ fn records_may_come_byte_by_byte_and_leave_no_memory() {
         client.writer().write_all(&noise(40_000)).unwrap();
         let wire = from_client(&mut client);
         assert_eq!(open(&mut session, &wire, 1).unwrap(), noise(40_000));
-        assert_eq!(session.parted_capacity(), 0);
+        assert_eq!(session.parted_len(), 0);
+    }
+}
+
+#[test]
+fn a_record_that_is_forgotten_takes_no_memory_and_nothing_is_read_any_more() {
+    for version in BOTH {
+        let (mut session, mut client) = connect(version);
+        client.writer().write_all(&noise(10_000)).unwrap();
+        let wire = from_client(&mut client);
+        assert_eq!(open(&mut session, &wire[..8_000], usize::MAX).unwrap(), b"");
+        assert!((8_000..16_640).contains(&session.parted_len()), "{}", session.parted_len());
+        session.forget();
+        assert_eq!(session.parted_len(), 0);
+        // Neither the rest, nor what is behind it, nor what was never sealed.
+        client.writer().write_all(b"behind it").unwrap();
+        let rest = [&wire[8_000..], &from_client(&mut client), &[0xff; 100]].concat();
+        assert_eq!(open(&mut session, &rest, 7).unwrap(), b"");
+        assert_eq!(session.parted_len(), 0);
+        let (sealed, _) =
+            seal(&mut session, &mut [Piece::new(b"and why".to_vec(), &Meter::default())].into_iter().collect());
+        assert_eq!(to_client(&mut client, &sealed).unwrap(), b"and why");
     }
 }
 

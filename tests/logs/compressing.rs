@@ -228,6 +228,28 @@ fn what_was_compressed_for_one_who_left_is_given_back() {
     assert_eq!(rig.relay.next_deadline(), None, "nothing is left to be looked after");
 }
 
+/// Who is not to get a message is noted until it has been compressed.
+#[test]
+fn notes_on_who_is_not_to_get_a_message_count_until_it_is_compressed() {
+    const MESSAGES: usize = 1_000;
+    let [with, without] = [true, false].map(|exclude_sender| {
+        let mut rig = Rig::new(1 << 30, |spec| spec.exclude_sender = exclude_sender);
+        rig.join(Some(Window::Full));
+        rig.settle();
+        for _ in 0..MESSAGES {
+            rig.publish(126);
+            assert!(!rig.relay.turn_is_full());
+        }
+        let held = rig.relay.memory_len();
+        rig.drain();
+        rig.settle();
+        rig.relay.drain(Time::ZERO + Duration::from_secs(10), |output| panic!("{output:?}"));
+        assert_eq!(rig.relay.memory_len(), 0);
+        held
+    });
+    assert!(with >= without + MESSAGES as u64 * 16, "{with} with notes, {without} without");
+}
+
 /// Neither of the history nor of what follows is more held than the bound, for a client that reads nothing at all.
 #[test]
 fn a_client_that_never_reads_the_history_costs_its_bound() {

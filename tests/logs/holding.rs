@@ -109,7 +109,7 @@ impl Shard {
                         self.in_flight.remove(&client.slot);
                         self.relay.handle(self.now, client, Input::Closed);
                     }
-                    Output::Submit | Output::ShutWrite(_) => {}
+                    Output::Submit | Output::Forget(_) | Output::ShutWrite(_) => {}
                 }
             }
             if !goes_on {

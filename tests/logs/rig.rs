@@ -114,7 +114,7 @@ impl Rig {
                         reader.is_cancelled = true;
                     }
                 }
-                Output::Submit | Output::ShutWrite(_) => {}
+                Output::Submit | Output::Forget(_) | Output::ShutWrite(_) => {}
                 Output::Cut(client) => {
                     assert!(client.slot as usize >= self.readers.len(), "nobody else is cut");
                     self.relay.handle(now, client, Input::Closed);

@@ -72,7 +72,7 @@ fn complete_all(relay: &mut Relay, now: Time) -> Vec<(ClientId, Vec<u8>)> {
                     sent.push((client, bytes));
                 }
                 Output::Cut(client) => relay.handle(now, client, Input::Closed),
-                Output::Submit | Output::CancelSend(_) | Output::ShutWrite(_) => {}
+                Output::Submit | Output::Forget(_) | Output::CancelSend(_) | Output::ShutWrite(_) => {}
             }
         }
     }

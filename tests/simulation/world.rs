@@ -435,7 +435,7 @@ impl World {
         let said = !outputs.is_empty();
         for output in outputs {
             match output {
-                Output::Submit => {}
+                Output::Submit | Output::Forget(_) => {}
                 Output::Send(id, pieces) => {
                     let client = &mut self.clients[self.by_id[&id]];
                     assert!(client.in_flight.is_none() && !client.cut, "one send at a time");

@@ -7,6 +7,7 @@ use rustls::{AlertDescription, Error};
 use tungstenite::Message;
 
 use crate::rig::{BOTH, Rig, Socket, message};
+use crate::support::eventually;
 use crate::support::frame::Frame;
 
 /// Writes bytes past the client's TLS.
@@ -107,6 +108,89 @@ fn a_client_that_closes_its_side_is_gone_when_it_has_been_heard() {
     }
 }
 
+/// What the client seals of `data`, not yet sent.
+fn sealed(socket: &mut Socket, data: &[u8]) -> Vec<u8> {
+    let mut sealed = Vec::new();
+    for part in data.chunks(16 << 10) {
+        socket.get_mut().conn.writer().write_all(part).unwrap();
+        sealed.extend(unsent(socket));
+    }
+    sealed
+}
+
+/// What the client has sealed and not sent.
+fn unsent(socket: &mut Socket) -> Vec<u8> {
+    let (conn, mut bytes) = (&mut socket.get_mut().conn, Vec::new());
+    while conn.wants_write() {
+        conn.write_tls(&mut bytes).unwrap();
+    }
+    bytes
+}
+
+/// The memory of messages, of all shards.
+fn shard_memory(rig: &Rig) -> u64 {
+    let (_, metrics) = rig.request(rig.config(&TLS13), "GET", "/metrics", "");
+    let of_shards = metrics.lines().filter_map(|line| line.strip_prefix("ringrelay_shard_memory_bytes{"));
+    of_shards.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+}
+
+#[test]
+fn a_record_counts_as_memory_of_its_shard_until_all_of_it_has_come() {
+    let rig = Rig::start();
+    let channel = rig.channel("echo");
+    for version in BOTH {
+        let mut socket = rig.websocket(&channel, version);
+        let message_len = 10_000u16;
+        let mut frame = vec![0x82, 0xfe];
+        frame.extend(message_len.to_be_bytes());
+        frame.resize(8 + usize::from(message_len), 0);
+        let record = sealed(&mut socket, &frame);
+        write_raw(&mut socket, &record[..9_000]);
+        eventually("the record counts", || (shard_memory(&rig) >= 9_000).then_some(()));
+        write_raw(&mut socket, &record[9_000..]);
+        assert_eq!(message(&mut socket), Message::from(vec![0; usize::from(message_len)]));
+        eventually("it counts no more", || (shard_memory(&rig) < 9_000).then_some(()));
+    }
+}
+
+/// What had come of the record is forgotten, so what still comes of it cannot be read: the client hears of its end all the same.
+#[test]
+fn who_is_closed_for_lack_of_memory_inside_a_record_is_told_so() {
+    const CLIENTS: usize = 24;
+    let rig = Rig::start_with(&["--shards", "1", "--shard-memory", "16777216"]);
+    let channel = rig.channel("pub-sub");
+    // A message of a mebibyte, of which the end is missing.
+    let mut begin = vec![0x82, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0];
+    begin.resize(1_000_000, 0);
+    // All of them first: who comes when there is no memory is not let in.
+    let mut sockets: Vec<Socket> = (0..CLIENTS).map(|number| rig.websocket(&channel, BOTH[number % 2])).collect();
+    let mut rests = Vec::new();
+    for socket in &mut sockets {
+        let mut records = sealed(socket, &begin);
+        rests.push(records.split_off(records.len() - 100));
+        write_raw(socket, &records);
+    }
+    eventually("some are closed, and there is room", || {
+        let (_, body) = rig.request(rig.config(&TLS13), "GET", &format!("/channels/{}", channel.id), "");
+        let body: serde_json::Value = serde_json::from_str(&body).ok()?;
+        let clients = body["data"]["clients"].as_u64()?;
+        (clients < CLIENTS as u64 && shard_memory(&rig) <= 16 << 20).then_some(())
+    });
+    rig.request(rig.config(&TLS13), "DELETE", &format!("/channels/{}", channel.id), "");
+    let mut codes = Vec::new();
+    for (socket, rest) in sockets.iter_mut().zip(rests) {
+        // The relay may have gone already.
+        let _ = socket.get_mut().sock.write_all(&rest);
+        match message(socket) {
+            Message::Close(Some(frame)) => codes.push(u16::from(frame.code)),
+            other => panic!("{other:?}"),
+        }
+    }
+    codes.sort_unstable();
+    codes.dedup();
+    assert_eq!(codes, [1013, 4404]);
+}
+
 #[test]
 fn who_only_renews_keys_is_cut() {
     let rig = Rig::start();
@@ -126,15 +210,6 @@ fn who_only_renews_keys_is_cut() {
     rig.await_clients(&channel, 0);
 }
 
-/// What the client has sealed and not sent.
-fn sealed(socket: &mut Socket) -> Vec<u8> {
-    let (conn, mut bytes) = (&mut socket.get_mut().conn, Vec::new());
-    while conn.wants_write() {
-        conn.write_tls(&mut bytes).unwrap();
-    }
-    bytes
-}
-
 /// Bytes, each in a record of its own; behind each a key update, if that is wanted.
 fn in_records_of_a_byte(socket: &mut Socket, bytes: &[u8], renews: bool) -> Vec<u8> {
     let mut records = Vec::new();
@@ -143,7 +218,7 @@ fn in_records_of_a_byte(socket: &mut Socket, bytes: &[u8], renews: bool) -> Vec<
         if renews {
             socket.get_mut().conn.refresh_traffic_keys().unwrap();
         }
-        records.extend(sealed(socket));
+        records.extend(unsent(socket));
     }
     records
 }
