@@ -2,15 +2,15 @@
 
 mod support;
 
-use std::io::ErrorKind;
+use std::io::Read;
 use std::net::TcpStream;
 use std::process::Command;
 
 use serde_json::json;
-use support::eventually;
 use support::http::{HttpClient, Response};
 use support::raw::RawClient;
 use support::relay::{Channel, Relay, ringrelay, serve_arguments, serve_variables};
+use support::{PATIENCE, eventually};
 
 fn create(relay: &Relay, id: &str, timeout_ms: i64) -> Response {
     relay.request("POST", "/channels", Some(&json!({"pattern": "echo", "id": id, "timeout": timeout_ms})))
@@ -53,7 +53,7 @@ fn connections_are_bounded_and_each_that_goes_makes_room() {
         eventually("a connection is taken", || {
             let mut http = HttpClient::connect(relay.address());
             http.send(support::raw::upgrade(&channel.target()));
-            let response = http.response();
+            let response = http.response_or_end()?;
             if response.status == 101 { Some(http) } else { None }
         })
     };
@@ -67,32 +67,15 @@ fn connections_are_bounded_and_each_that_goes_makes_room() {
     drop(clients.pop());
     let mut late = RawClient::over(connect());
     late.expect_open();
-    // A silent connection counts as well, until its time is up. One that asks counts those of HTTP, itself among them.
-    drop((clients.pop(), clients.pop()));
-    let mut watcher = eventually("there is room for one that asks", || {
-        let mut http = HttpClient::connect(relay.address());
-        (http.request("GET", "/healthz", None).status == 200).then_some(http)
-    });
-    let silent = eventually("there is room for a silent one", || {
-        let stream = TcpStream::connect(relay.address()).expect("the relay accepts");
-        stream.set_nonblocking(true).expect("a TCP socket");
-        // Taken in it is told nothing, and one too many is told so.
-        eventually("it is taken in or told", || match stream.peek(&mut [0]) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => (open(&mut watcher) == 2).then_some(true),
-            _ => Some(false),
-        })
-        .then_some(stream)
-    });
-    HttpClient::connect(relay.address()).response().assert_refusal(503);
-    drop(silent);
+    // A silent connection counts as well, until somebody wants its place: those who are refused have it given up, on their
+    // front. (If it came too late it was told so, and has ended too.)
+    drop(clients.pop());
+    let mut silent = TcpStream::connect(relay.address()).expect("the relay accepts");
+    let mut last = RawClient::over(connect());
+    silent.set_read_timeout(Some(PATIENCE)).expect("a TCP socket");
+    silent.read_to_end(&mut Vec::new()).expect("the end of who is silent");
+    last.expect_open();
     late.expect_open();
-}
-
-/// Connections of HTTP that are served.
-fn open(watcher: &mut HttpClient) -> u64 {
-    let text = String::from_utf8(watcher.request("GET", "/metrics", None).body).expect("the text is UTF-8");
-    let count = text.lines().find_map(|line| line.strip_prefix("ringrelay_connections{kind=\"http\",tls=\"no\"} "));
-    count.and_then(|count| count.parse().ok()).expect("a count")
 }
 
 /// A relay that may open so many files.

@@ -219,7 +219,7 @@ pub const SETTINGS: &[Setting] = &[
         "max-http-connections",
         count(1, 1 << 32),
         Unset("half of max-connections, and at most 16384 for each shard"),
-        "Most connections at once that are no WebSocket, or not yet; over it the one that has waited longest for a request is closed.",
+        "Most connections at once that are no WebSocket, or not yet, each shard's front its part; over it who has waited longest for a request is closed.",
     ),
     setting(
         "max-connections-per-address",

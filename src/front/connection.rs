@@ -99,11 +99,15 @@ impl Connection {
         match Stream::accept(socket, acceptor, received, front.settings.handshake_timeout, &front.metrics).await {
             Ok(stream) => Some(Connection { stream, front, visitor, received: Vec::new(), grant, place }),
             Err(AcceptError::NotTls(socket)) => {
-                Connection::new(Stream::Plain(socket), front, visitor).refuse(&ApiError::NotTls).await;
+                let stream = Stream::Plain(socket);
+                Connection { stream, front, visitor, received: Vec::new(), grant, place }
+                    .refuse(&ApiError::NotTls)
+                    .await;
                 None
             }
             Err(AcceptError::Refused(socket)) => {
-                Connection::new(Stream::Plain(socket), front, visitor).linger().await;
+                let stream = Stream::Plain(socket);
+                Connection { stream, front, visitor, received: Vec::new(), grant, place }.linger().await;
                 None
             }
             Err(AcceptError::Failed) => None,
@@ -127,6 +131,13 @@ impl Connection {
             }
         };
         self.end(end).await;
+    }
+
+    /// Does not give way to who comes until the next request is waited for.
+    fn stay(&self) {
+        if let Some(place) = self.place {
+            self.front.live.serve(place);
+        }
     }
 
     async fn end(self, end: End) {
@@ -187,11 +198,9 @@ impl Connection {
             self.front.live.wait(place);
         }
         let head = self.read_head().await?;
-        if let Some(place) = self.place {
-            self.front.live.serve(place);
-        }
         self.grant = self.front.settings.cors.grant(head.fields(&self.received).only("origin"));
         let body = self.read_body(&head).await?;
+        self.stay();
         let request =
             Request { head: &head, received: &self.received, body: body.bytes(&self.received), visitor: &self.visitor };
         let answer = answer(&self.front, request).await;
@@ -391,6 +400,7 @@ impl Connection {
 
     /// Answers with an error, and sees to it that the client can read it.
     async fn refuse(mut self, error: &ApiError) {
+        self.stay();
         self.front.note_refusal(error);
         self.front.metrics.answered(Route::None, error.response().status().code, None);
         // The head may be what is wrong, so this is all that is known of the method.
@@ -403,6 +413,7 @@ impl Connection {
     /// Closes in stages (RFC 9112, section 9.6): says that nothing more will come, and takes what the client still
     /// sends. Closed at once, with bytes unread, the socket would be reset, and the client could lose the answer.
     async fn linger(mut self) {
+        self.stay();
         drop(mem::take(&mut self.received));
         if self.stream.shutdown(self.front.settings.answer_timeout).await.is_ok() {
             drain(self.stream.socket()).await;

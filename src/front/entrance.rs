@@ -60,10 +60,13 @@ impl Front {
             return Err(Denial::NoProxy);
         }
         let (visitor, place) = self.visit(peer).map_err(Denial::Told)?;
-        match (self.live.enter(), settings.connections.take()) {
-            (Some(entry), Some(permit)) => Ok((entry, both(permit, place), visitor)),
-            _ => Err(Denial::Told(ApiError::TooManyConnections)),
-        }
+        let Some(permit) = settings.connections.take() else {
+            // For who comes next: a place is free when the one that gives way is gone.
+            self.live.give_way();
+            return Err(Denial::Told(ApiError::TooManyConnections));
+        };
+        let entry = self.live.enter().ok_or(Denial::Told(ApiError::TooManyConnections))?;
+        Ok((entry, both(permit, place), visitor))
     }
 
     /// Counts a connection from `source`, unless that is a trusted proxy; with the place among those of its address.

@@ -76,9 +76,9 @@ impl Live {
     }
 
     /// Has the connection that has been idle longest end, if one is. It is gone when its task runs next, and counts until then.
-    fn give_way(&self) -> bool {
+    pub(super) fn give_way(&self) -> bool {
         let mut tasks = self.tasks.borrow_mut();
-        if tasks.len() >= self.connections_max + LEAVING_MAX {
+        if tasks.len() >= self.connections_max.saturating_add(LEAVING_MAX) {
             return false;
         }
         let Some((_, place)) = self.idle.borrow_mut().pop_first() else { return false };
@@ -90,7 +90,7 @@ impl Live {
         true
     }
 
-    /// A connection waits for a request: from its begin, or since the last one was answered, to the end of the next one's head.
+    /// A connection waits for a request: from its begin, or since the last one was answered, until all of the next one is there.
     pub(super) fn wait(&self, place: Place) {
         let number = self.next_idle.replace(self.next_idle.get() + 1);
         let mut tasks = self.tasks.borrow_mut();

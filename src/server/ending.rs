@@ -58,6 +58,10 @@ impl<'a> Ending<'a> {
                 Woken::Overdue => {
                     let left = threads.iter().filter(|thread| !thread.is_finished());
                     let names: Vec<&str> = left.filter_map(|thread| thread.thread().name()).collect();
+                    if names.is_empty() {
+                        // At the last moment.
+                        return threads.into_iter().for_each(join);
+                    }
                     let (threads, seconds) = (names.join(", "), self.time_max.as_secs());
                     tracing::error!(%threads, "not ended within {seconds} s, and not waited for any more");
                     std::process::exit(FAILED);

@@ -3,6 +3,7 @@
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use ringrelay::budget::Budget;
 use ringrelay::front::FrontSettings;
 
 use crate::rig::{Client, PATIENCE, Rig, get, request, settings};
@@ -77,27 +78,34 @@ fn a_body_that_stays_unfinished_is_answered_408_and_closed() {
 #[test]
 fn connections_above_the_bound_are_turned_away_with_503() {
     let rig = Rig::with(FrontSettings { connections_max: 2, ..settings() });
-    // Both in the middle of a request.
+    // Both with a request under way.
     let mut kept = [rig.client(), rig.client()];
     for client in &mut kept {
-        client.send(request("POST /channels", &["Expect: 100-continue", "Content-Length: 18"], ""));
-        assert_eq!(client.head().status, 100, "the front waits for the body");
+        client.send(get("/healthz") + &get("/channels/slow"));
+        assert_eq!(client.response().status, 200);
     }
     let mut one_more = rig.client();
     one_more.send(get("/healthz"));
     let refused = one_more.response();
     assert_eq!((refused.status, refused.error_code().as_str()), (503, "too_many_connections"));
     one_more.assert_closed();
+}
 
-    let [mut first, second] = kept;
-    drop(second);
-    first.send(r#"{"pattern":"echo"}"#);
-    assert_eq!(first.response().status, 201);
-    // The place is free as soon as the front has seen the end of the second.
-    let deadline = Instant::now() + PATIENCE;
-    while rig.ask(&get("/healthz")).status != 200 {
-        assert!(Instant::now() < deadline, "the place is not given free");
-    }
+#[test]
+fn at_the_relays_own_bound_who_has_been_idle_longest_makes_room_for_the_next() {
+    let rig = Rig::with(FrontSettings { connections: Budget::new(2), ..settings() });
+    let (mut silent, mut used) = (rig.client(), rig.client());
+    used.send(get("/healthz"));
+    assert_eq!(used.response().status, 200);
+    let mut refused = rig.client();
+    refused.send(get("/healthz"));
+    assert_eq!(refused.response().status, 503);
+    silent.assert_closed();
+    let mut next = rig.client();
+    next.send(get("/healthz"));
+    assert_eq!(next.response().status, 200);
+    used.send(get("/healthz"));
+    assert_eq!(used.response().status, 200);
 }
 
 #[test]
@@ -107,11 +115,12 @@ fn who_comes_takes_the_place_of_who_has_been_idle_longest() {
     let (mut used, mut begun) = (rig.client(), rig.client());
     used.send(get("/healthz"));
     assert_eq!(used.response().status, 200);
-    begun.send("GET /healthz HTTP/1.1\r\n");
-    // The one that came first and has said nothing gives way, and then the one that has not finished its head.
+    begun.send("POST /channels HTTP/1.1\r\nHost: relay.example\r\nExpect: 100-continue\r\nContent-Length: 18\r\n\r\n");
+    assert_eq!(begun.head().status, 100);
+    // The one that came first and has said nothing gives way, and then the one whose body does not come.
     let mut new = rig.client();
-    new.send(request("POST /channels", &["Expect: 100-continue", "Content-Length: 18"], ""));
-    assert_eq!(new.head().status, 100);
+    new.send(get("/healthz"));
+    assert_eq!(new.response().status, 200);
     silent.assert_closed();
     used.send(get("/healthz"));
     assert_eq!(used.response().status, 200, "it has been idle for less long");
@@ -121,9 +130,8 @@ fn who_comes_takes_the_place_of_who_has_been_idle_longest() {
     begun.assert_closed();
     used.send(get("/healthz"));
     assert_eq!(used.response().status, 200);
-    // Who is being served stays.
-    new.send(r#"{"pattern":"echo"}"#);
-    assert_eq!(new.response().status, 201);
+    new.send(get("/healthz"));
+    assert_eq!(new.response().status, 200);
     other.send(get("/metrics"));
     let text = other.response().body;
     assert!(text.contains(r#"ringrelay_refused_total{reason="gave_way"} 2"#), "{text}");

@@ -45,7 +45,8 @@ pub fn settings() -> FrontSettings {
         head_timeout: PATIENCE,
         body_timeout: PATIENCE,
         answer_timeout: PATIENCE,
-        connections_max: 64,
+        // Whether a front has stopped is tried by connecting, and nobody is to give way to that.
+        connections_max: 1 << 20,
         connections: Budget::new(usize::MAX),
         refusals_max: 64,
         channels: Budget::new(usize::MAX),
